@@ -1,0 +1,21 @@
+import { defineConfig } from 'vitest/config';
+
+// One project a kind of proof, so that each can be run alone: `npx vitest run --project codec`.
+const project = (name: string, include: string[], testTimeout = 20_000) => ({
+  extends: true as const,
+  test: { name, include, testTimeout, hookTimeout: 60_000 },
+});
+
+export default defineConfig({
+  test: {
+    projects: [
+      project('house', ['test/house.test.ts']),
+      project('unit', ['src/**/*.test.ts', 'test/{io,config,cli,k8s}/**/*.test.ts']),
+      project('codec', ['test/codec/**/*.test.ts'], 60_000),
+      project('fsm', ['test/fsm/**/*.test.ts']),
+      project('plan', ['test/plan/**/*.test.ts']),
+      project('sim', ['test/sim/**/*.test.ts'], 120_000),
+      project('interop', ['test/interop/**/*.test.ts'], 180_000),
+    ],
+  },
+});
