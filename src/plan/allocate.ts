@@ -2,7 +2,6 @@
 
 import type { Ip } from '../net/address.ts';
 import type { Refusal } from './explain.ts';
-import type { ServiceKey } from './snapshot.ts';
 
 /** What one Service got. `ips` is empty exactly when `refusal` is there; a PreferDualStack Service may have one of two. */
 export interface Allocation {

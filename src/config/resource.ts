@@ -1,0 +1,140 @@
+// API objects as they come from YAML or JSON, and what the configuration is made of: the custom resources read strictly
+// into their own shapes, with Secrets, Nodes and Namespaces beside them.
+
+import type { Secret } from '../net/secret.ts';
+import type { Selector } from './selector.ts';
+
+/** Any Kubernetes object; nothing below metadata's names is trusted. */
+export interface ApiObject {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace?: string;
+    readonly [field: string]: unknown;
+  };
+  readonly [field: string]: unknown;
+}
+
+/** Why something was refused. `message` is the text that MetalLB's users know, line breaks included. */
+export interface Invalid {
+  /** Stable and short: `schema`, `overlap`, `duplicate-pool` … */
+  readonly rule: string;
+  readonly message: string;
+  /** The object to be mended, where one can be named. */
+  readonly kind?: string;
+  readonly name?: string;
+  /** Path in the object: `spec.addresses[1]`. */
+  readonly field?: string;
+  /** The webhooks never raise it, for it depends on the order in which objects are created. */
+  readonly transient?: true;
+}
+
+/** `METALLB_BGP_TYPE`; `unset` has the fields of frr, and its three pairwise checks only warn. */
+export type BgpType = 'unset' | 'native' | 'frr' | 'frr-k8s';
+
+export interface Labelled {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface IPAddressPool extends Labelled {
+  readonly addresses: readonly string[];
+  readonly autoAssign: boolean;
+  readonly avoidBuggyIPs: boolean;
+  readonly serviceAllocation?: {
+    readonly priority: number;
+    readonly namespaces: readonly string[];
+    readonly namespaceSelectors: readonly Selector[];
+    readonly serviceSelectors: readonly Selector[];
+  };
+}
+
+export interface L2AdvertisementResource {
+  readonly name: string;
+  readonly ipAddressPools: readonly string[];
+  readonly ipAddressPoolSelectors: readonly Selector[];
+  readonly nodeSelectors: readonly Selector[];
+  readonly interfaces: readonly string[];
+  readonly serviceSelectors: readonly Selector[];
+  readonly preferredNodeSelectors: readonly { readonly weight: number; readonly preference: Selector }[];
+}
+
+export interface BGPAdvertisementResource {
+  readonly name: string;
+  readonly aggregationLength: number;
+  readonly aggregationLengthV6: number;
+  readonly localPref: number;
+  readonly communities: readonly string[];
+  readonly ipAddressPools: readonly string[];
+  readonly ipAddressPoolSelectors: readonly Selector[];
+  readonly nodeSelectors: readonly Selector[];
+  readonly peers: readonly string[];
+  readonly serviceSelectors: readonly Selector[];
+}
+
+/** Both served versions, in the fields of v1beta2. */
+export interface BGPPeerResource {
+  readonly name: string;
+  readonly namespace: string;
+  readonly myASN: number;
+  readonly peerASN: number;
+  readonly dynamicASN: string;
+  readonly localASN?: number;
+  readonly peerAddress: string;
+  readonly interface: string;
+  readonly sourceAddress: string;
+  readonly peerPort: number;
+  readonly holdTimeMs?: number;
+  readonly keepaliveTimeMs?: number;
+  readonly connectTimeMs?: number;
+  readonly routerID: string;
+  readonly nodeSelectors: readonly Selector[];
+  readonly password?: Secret;
+  /** Name of a Secret in MetalLB's namespace. */
+  readonly passwordSecret: string;
+  readonly bfdProfile: string;
+  readonly enableGracefulRestart: boolean;
+  readonly ebgpMultiHop: boolean;
+  /** Ours, optional: 1-254. */
+  readonly ttlSecurity?: number;
+  readonly vrf: string;
+  readonly disableMP: boolean;
+  readonly dualStackAddressFamily: boolean;
+}
+
+export interface BFDProfileResource {
+  readonly name: string;
+  readonly receiveInterval?: number;
+  readonly transmitInterval?: number;
+  readonly detectMultiplier?: number;
+  readonly echoInterval?: number;
+  readonly echoMode: boolean;
+  readonly passiveMode: boolean;
+  readonly minimumTtl?: number;
+}
+
+export interface CommunityResource {
+  readonly name: string;
+  readonly communities: readonly { readonly name: string; readonly value: string }[];
+}
+
+export interface SecretResource {
+  readonly name: string;
+  readonly type: string;
+  /** Decoded from `data` or taken from `stringData`. */
+  readonly data: ReadonlyMap<string, Secret>;
+}
+
+/** Everything that one configuration is made of; the objects of MetalLB's namespace, all Nodes and all Namespaces. */
+export interface Resources {
+  readonly pools: readonly IPAddressPool[];
+  readonly peers: readonly BGPPeerResource[];
+  readonly bgpAdvertisements: readonly BGPAdvertisementResource[];
+  readonly l2Advertisements: readonly L2AdvertisementResource[];
+  readonly bfdProfiles: readonly BFDProfileResource[];
+  readonly communities: readonly CommunityResource[];
+  readonly secrets: readonly SecretResource[];
+  readonly nodes: readonly Labelled[];
+  readonly namespaces: readonly Labelled[];
+}
