@@ -1,0 +1,137 @@
+// Addresses: canonical text by RFC 5952, strictness, and arithmetic against plain reference arithmetic.
+
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import {
+  compareAddresses,
+  familyOf,
+  hostPrefix,
+  type Ip,
+  inRange,
+  ipFromBytes,
+  ipFromNumber,
+  ipToBytes,
+  ipToNumber,
+  isLinkLocal,
+  parseIp,
+  parsePrefix,
+  prefixOf,
+  rangeOfPrefix,
+} from '../../src/net/address.ts';
+
+const ip = (text: string): Ip => parseIp(text) ?? expect.fail(`${text} is an address`);
+const octets4 = fc.uint8Array({ minLength: 4, maxLength: 4 });
+const octets16 = fc
+  .uint8Array({ minLength: 16, maxLength: 16 })
+  .filter((bytes) => !(bytes.slice(0, 10).every((b) => b === 0) && bytes[10] === 255 && bytes[11] === 255));
+const seeded = { seed: 4271, numRuns: 300 };
+
+describe('parseIp', () => {
+  // RFC 5952 §4 and its examples
+  it.each([
+    ['2001:0db8::0001', '2001:db8::1'],
+    ['2001:db8:0:0:0:0:2:1', '2001:db8::2:1'],
+    ['2001:db8:0:1:1:1:1:1', '2001:db8:0:1:1:1:1:1'],
+    ['2001:0:0:1:0:0:0:1', '2001:0:0:1::1'],
+    ['2001:db8:0:0:1:0:0:1', '2001:db8::1:0:0:1'],
+    ['2001:DB8::ABCD', '2001:db8::abcd'],
+    ['::', '::'],
+    ['::1', '::1'],
+    ['::ffff:192.0.2.1', '192.0.2.1'],
+    ['192.0.2.1', '192.0.2.1'],
+  ])('%s is %s', (text, canonical) => {
+    expect(parseIp(text)).toBe(canonical);
+  });
+
+  it.each([
+    '010.0.0.1',
+    '10.1',
+    '0x0a000001',
+    '1.2.3.256',
+    '1.2.3.4 ',
+    '',
+    '1.2.3.4/32',
+    'fe80::1%eth0',
+    '1:2:3',
+    ':::',
+    '1.2.3.4.5',
+  ])('%j is none', (text) => {
+    expect(parseIp(text)).toBeUndefined();
+  });
+});
+
+describe('parsePrefix', () => {
+  it.each([
+    ['198.51.100.10/24', '198.51.100.0/24'],
+    ['0.0.0.0/0', '0.0.0.0/0'],
+    ['2001:db8::ffff/112', '2001:db8::/112'],
+    ['2001:DB8::1/128', '2001:db8::1/128'],
+  ])('%s is %s', (text, canonical) => {
+    expect(parsePrefix(text)).toBe(canonical);
+  });
+
+  it.each([
+    '1.2.3.4',
+    '1.2.3.4/',
+    '1.2.3.4/33',
+    '1.2.3.4/-1',
+    '1.2.3.4/08',
+    '::/129',
+    '010.0.0.0/8',
+    '1.2.3.4/2 4',
+    '::ffff:1.2.3.4/96',
+  ])('%j is none', (text) => {
+    expect(parsePrefix(text)).toBeUndefined();
+  });
+});
+
+describe('arithmetic', () => {
+  it('octets and numbers go there and back', () => {
+    fc.assert(
+      fc.property(fc.oneof(octets4, octets16), (bytes) => {
+        const address = ipFromBytes(bytes);
+        expect(parseIp(address)).toBe(address);
+        expect(ipToBytes(address)).toEqual(bytes);
+        expect(ipFromNumber(familyOf(address), ipToNumber(address))).toBe(address);
+      }),
+      seeded,
+    );
+  });
+
+  it('a prefix holds exactly the addresses between its ends', () => {
+    fc.assert(
+      fc.property(octets16, fc.integer({ min: 0, max: 128 }), (bytes, length) => {
+        const address = ipFromBytes(bytes);
+        const range = rangeOfPrefix(prefixOf(address, length));
+        expect(inRange(address, range)).toBe(true);
+        expect(range.last - range.first + 1n).toBe(1n << BigInt(128 - length));
+        expect(range.first % (1n << BigInt(128 - length))).toBe(0n);
+      }),
+      seeded,
+    );
+  });
+
+  it('orders by family, then number, then length', () => {
+    fc.assert(
+      fc.property(octets4, octets4, (a, b) => {
+        const [x, y] = [ipFromBytes(a), ipFromBytes(b)];
+        expect(Math.sign(compareAddresses(x, y))).toBe(
+          Number(ipToNumber(x) > ipToNumber(y)) - Number(ipToNumber(x) < ipToNumber(y)),
+        );
+      }),
+      seeded,
+    );
+    expect(compareAddresses(ip('255.255.255.255'), ip('::'))).toBeLessThan(0);
+    expect(compareAddresses(prefixOf(ip('10.0.0.0'), 8), prefixOf(ip('10.0.0.0'), 16))).toBeLessThan(0);
+  });
+
+  it('names host prefixes and link-local addresses', () => {
+    expect([hostPrefix(ip('192.0.2.1')), hostPrefix(ip('2001:db8::1'))]).toEqual(['192.0.2.1/32', '2001:db8::1/128']);
+    expect(['fe80::1', 'febf::1', 'fec0::1', 'fe7f::1'].map((text) => isLinkLocal(ip(text)))).toEqual([
+      true,
+      true,
+      false,
+      false,
+    ]);
+  });
+});
