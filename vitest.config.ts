@@ -5,6 +5,10 @@ const project = (name: string, include: string[], testTimeout = 20_000) => ({
   extends: true as const,
   test: { name, include, testTimeout, hookTimeout: 60_000 },
 });
+// Real daemons need the processors to themselves: after all others, one file at a time.
+const alone = { fileParallelism: false, sequence: { groupOrder: 1 } };
+
+const interop = project('interop', ['test/interop/**/*.test.ts'], 60_000);
 
 export default defineConfig({
   test: {
@@ -15,7 +19,7 @@ export default defineConfig({
       project('fsm', ['test/fsm/**/*.test.ts']),
       project('plan', ['test/plan/**/*.test.ts']),
       project('sim', ['test/sim/**/*.test.ts'], 120_000),
-      project('interop', ['test/interop/**/*.test.ts'], 180_000),
+      { ...interop, test: { ...interop.test, ...alone } },
     ],
   },
 });
