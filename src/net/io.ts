@@ -28,7 +28,10 @@ export interface TcpOptions {
   readonly minTtl?: number;
 }
 
-/** The interface a connection runs over, with what it offers as next hops (never a loopback or link-local one). */
+/**
+ * The interface a connection runs over, with what it offers as next hops: never a link-local one, and a loopback one
+ * only for a session within this machine.
+ */
 export interface Link {
   readonly name: string;
   readonly ipv4: readonly Ip[];
