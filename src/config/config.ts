@@ -75,12 +75,12 @@ export interface Peer {
   readonly interface?: string;
   readonly port: number;
   readonly source?: Ip;
-  /** Undefined: neither time was given. */
+  /** Whole seconds; both times or neither: undefined when neither was given. */
   readonly holdTimeMs?: number;
   readonly keepaliveTimeMs?: number;
   readonly connectTimeMs?: number;
   readonly routerId?: Ip;
-  /** Undefined: every node, also one without a Node object. */
+  /** OR-ed; empty: every node, also one without a Node object. */
   readonly nodeSelectors: readonly Selector[];
   readonly password?: Secret;
   readonly bfdProfile?: string;

@@ -2,7 +2,7 @@
 // into their own shapes, with Secrets, Nodes and Namespaces beside them.
 
 import type { Secret } from '../net/secret.ts';
-import type { Selector } from './selector.ts';
+import type { LabelSelector } from './selector.ts';
 
 /** Any Kubernetes object; nothing below metadata's names is trusted. */
 export interface ApiObject {
@@ -26,7 +26,7 @@ export interface Invalid {
   readonly name?: string;
   /** Path in the object: `spec.addresses[1]`. */
   readonly field?: string;
-  /** The webhooks never raise it, for it depends on the order in which objects are created. */
+  /** Depends on objects that may come later; the webhooks never raise it, for they blank what refers to them. */
   readonly transient?: true;
 }
 
@@ -45,19 +45,19 @@ export interface IPAddressPool extends Labelled {
   readonly serviceAllocation?: {
     readonly priority: number;
     readonly namespaces: readonly string[];
-    readonly namespaceSelectors: readonly Selector[];
-    readonly serviceSelectors: readonly Selector[];
+    readonly namespaceSelectors: readonly LabelSelector[];
+    readonly serviceSelectors: readonly LabelSelector[];
   };
 }
 
 export interface L2AdvertisementResource {
   readonly name: string;
   readonly ipAddressPools: readonly string[];
-  readonly ipAddressPoolSelectors: readonly Selector[];
-  readonly nodeSelectors: readonly Selector[];
+  readonly ipAddressPoolSelectors: readonly LabelSelector[];
+  readonly nodeSelectors: readonly LabelSelector[];
   readonly interfaces: readonly string[];
-  readonly serviceSelectors: readonly Selector[];
-  readonly preferredNodeSelectors: readonly { readonly weight: number; readonly preference: Selector }[];
+  readonly serviceSelectors: readonly LabelSelector[];
+  readonly preferredNodeSelectors: readonly { readonly weight: number; readonly preference: LabelSelector }[];
 }
 
 export interface BGPAdvertisementResource {
@@ -67,10 +67,10 @@ export interface BGPAdvertisementResource {
   readonly localPref: number;
   readonly communities: readonly string[];
   readonly ipAddressPools: readonly string[];
-  readonly ipAddressPoolSelectors: readonly Selector[];
-  readonly nodeSelectors: readonly Selector[];
+  readonly ipAddressPoolSelectors: readonly LabelSelector[];
+  readonly nodeSelectors: readonly LabelSelector[];
   readonly peers: readonly string[];
-  readonly serviceSelectors: readonly Selector[];
+  readonly serviceSelectors: readonly LabelSelector[];
 }
 
 /** Both served versions, in the fields of v1beta2. */
@@ -89,7 +89,7 @@ export interface BGPPeerResource {
   readonly keepaliveTimeMs?: number;
   readonly connectTimeMs?: number;
   readonly routerID: string;
-  readonly nodeSelectors: readonly Selector[];
+  readonly nodeSelectors: readonly LabelSelector[];
   readonly password?: Secret;
   /** Name of a Secret in MetalLB's namespace. */
   readonly passwordSecret: string;
@@ -125,6 +125,17 @@ export interface SecretResource {
   /** Decoded from `data` or taken from `stringData`. */
   readonly data: ReadonlyMap<string, Secret>;
 }
+
+/** One object as it was read. */
+export type Resource =
+  | { readonly kind: 'IPAddressPool'; readonly value: IPAddressPool }
+  | { readonly kind: 'BGPPeer'; readonly value: BGPPeerResource }
+  | { readonly kind: 'BGPAdvertisement'; readonly value: BGPAdvertisementResource }
+  | { readonly kind: 'L2Advertisement'; readonly value: L2AdvertisementResource }
+  | { readonly kind: 'BFDProfile'; readonly value: BFDProfileResource }
+  | { readonly kind: 'Community'; readonly value: CommunityResource }
+  | { readonly kind: 'Secret'; readonly value: SecretResource }
+  | { readonly kind: 'Node' | 'Namespace'; readonly value: Labelled };
 
 /** Everything that one configuration is made of; the objects of MetalLB's namespace, all Nodes and all Namespaces. */
 export interface Resources {
