@@ -1,0 +1,237 @@
+// One YAML or JSON document to plain data, as kubectl reads it, and back from a path in it to its line. k8s/manifest
+// calls it for each document of a file. YAML 1.2 syntax with the scalars of Go's YAML reader (kubectl's own): `yes`,
+// `010` and `1_000` are a boolean and numbers, but `64512:100` is text. Stricter than kubectl where a mistake hides:
+// a key that stands twice and an unknown tag are refused. Input may be hostile: depth and alias expansion are bounded.
+
+import type {
+  Alias,
+  CST,
+  Document,
+  DocumentOptions,
+  Node,
+  Pair,
+  ParseOptions,
+  SchemaOptions,
+  Tags,
+  YAMLMap,
+  YAMLSeq,
+} from 'yaml';
+import { Composer, isAlias, isMap, isScalar, isSeq, Lexer, LineCounter, Parser } from 'yaml';
+
+export interface YamlDocument {
+  /** Objects, arrays, strings, numbers, booleans; null stays only in arrays. Undefined: the document is empty. */
+  readonly value: unknown;
+  /** Line of the first key or value. */
+  readonly line: number;
+  /** Line of a path such as `spec.addresses[1]`, or of its nearest parent that stands in the text. */
+  readonly lineOf: (path: string) => number;
+}
+
+/** Why a document can't be read. `rule` is one of `yaml`, `duplicate-key`, `too-deep`, `too-many-aliases`. */
+export interface YamlFault {
+  readonly line: number;
+  readonly rule: string;
+  readonly text: string;
+}
+
+const MAX_DEPTH = 100;
+/** Values that aliases and merge keys may repeat in one document. */
+const MAX_ALIASED = 10_000;
+
+/** Reads one document; its first line has the number `firstLine`. */
+export function parseYaml(text: string, firstLine: number): YamlDocument | YamlFault {
+  const lines = new LineCounter();
+  lines.addNewLine(0);
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lines.addNewLine(at + 1);
+  const lineAt = (offset: number): number => firstLine - 1 + lines.linePos(offset).line;
+  try {
+    const root = compose(text).contents;
+    const value = root ? new Reader().read(root, 0) : undefined;
+    // where things stand is asked only of what is wrong: then the text is read once more
+    let again: Node | undefined;
+    const lineOf = (path: string): number => {
+      again ??= compose(text).contents ?? undefined;
+      return lineAt(again ? offsetOf(again, path) : 0);
+    };
+    return { value: value ?? undefined, line: lineAt(root ? startOf(root) : 0), lineOf };
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    return { line: lineAt(error.offset), rule: error.rule, text: error.message };
+  }
+}
+
+class Refused extends Error {
+  readonly offset: number;
+  readonly rule: string;
+
+  constructor(offset: number, rule: string, text: string) {
+    super(text);
+    this.offset = offset;
+    this.rule = rule;
+  }
+}
+
+const KUBECTL_TAGS = new Set(['map', 'seq', 'str', 'null', 'bool', 'int', 'float']);
+
+const OPTIONS: ParseOptions & DocumentOptions & SchemaOptions = {
+  schema: 'yaml-1.1',
+  customTags: (tags): Tags => [
+    ...tags.filter((tag) => {
+      if (typeof tag === 'string') return KUBECTL_TAGS.has(tag);
+      const isTime = 'format' in tag && tag.format === 'TIME';
+      return KUBECTL_TAGS.has(tag.tag.slice('tag:yaml.org,2002:'.length)) && !isTime;
+    }),
+    'intOct',
+  ],
+  resolveKnownTags: false,
+  // costs quadratic time there; `Reader` looks for equal keys itself
+  uniqueKeys: false,
+  prettyErrors: false,
+  logLevel: 'silent',
+};
+
+function compose(text: string): Document.Parsed {
+  const limit = Error.stackTraceLimit;
+  // the library makes an Error of every fault: a megabyte of faults must not record a million stacks
+  Error.stackTraceLimit = 0;
+  try {
+    const control = text.search(/[\p{Cc}--[\t\n\r\u0085]]/v);
+    if (control >= 0) throw new Refused(control, 'yaml', 'control characters are not allowed');
+    const [document, second] = new Composer(OPTIONS).compose(tokens(text), true, text.length);
+    if (!document) throw new Refused(0, 'yaml', 'no document');
+    const fault = document.errors[0] ?? document.warnings[0];
+    if (fault) throw new Refused(fault.pos[0], 'yaml', fault.message.split('\n', 1)[0] ?? '');
+    if (second) throw new Refused(second.range[0], 'yaml', 'a second document begins without a line `---`');
+    return document;
+  } finally {
+    Error.stackTraceLimit = limit;
+  }
+}
+
+/** The syntax tree's tokens, given up at the first fault and before the nesting could exhaust the stack or the time. */
+function* tokens(text: string): Generator<CST.Token, void> {
+  const parser = new Parser();
+  for (const lexeme of new Lexer().lex(text)) {
+    for (const token of parser.next(lexeme)) {
+      if (token.type === 'error') throw new Refused(token.offset, 'yaml', token.message);
+      yield token;
+    }
+    if (parser.stack.length > 2 * MAX_DEPTH) throw tooDeep(parser.offset);
+  }
+  yield* parser.end();
+}
+
+function tooDeep(offset: number): Refused {
+  return new Refused(offset, 'too-deep', `nested more than ${MAX_DEPTH} levels deep`);
+}
+
+/** Composed nodes to plain data; one for each document, for it remembers the anchors. */
+class Reader {
+  readonly #anchors = new Map<string, Node>();
+  #aliased = 0;
+
+  read(node: Node, depth: number, repeated = false): unknown {
+    if (depth > MAX_DEPTH) throw tooDeep(startOf(node));
+    if (repeated && ++this.#aliased > MAX_ALIASED) {
+      const text = `aliases repeat more than ${MAX_ALIASED} values in this document`;
+      throw new Refused(startOf(node), 'too-many-aliases', text);
+    }
+    if (isAlias(node)) return this.read(this.#target(node), depth + 1, true);
+    if (node.anchor) this.#anchors.set(node.anchor, node);
+    if (isMap(node)) return this.#map(node, depth, repeated);
+    if (isSeq(node)) return node.items.map((item) => this.read(item as Node, depth + 1, repeated));
+    const value = isScalar(node) ? node.value : undefined;
+    if (typeof value === 'number' && !Number.isFinite(value)) {
+      throw new Refused(startOf(node), 'yaml', 'infinity and NaN have no place in a manifest');
+    }
+    return value;
+  }
+
+  #target(alias: Alias): Node {
+    const target = this.#anchors.get(alias.source);
+    if (target) return target;
+    throw new Refused(startOf(alias), 'yaml', `alias *${alias.source} has no anchor before it`);
+  }
+
+  #map(map: YAMLMap, depth: number, repeated: boolean): Record<string, unknown> {
+    const entries = new Map<string, unknown>();
+    const merged = new Map<string, unknown>();
+    for (const { key, value } of map.items as Pair<Node, Node | null>[]) {
+      const name = this.#key(key, depth);
+      if (name === '<<' && isScalar(key) && key.source === '<<' && key.type === 'PLAIN' && value) {
+        this.#merge(value, depth, merged);
+        continue;
+      }
+      if (entries.has(name))
+        throw new Refused(startOf(key), 'duplicate-key', `key ${quoted(name)} stands twice in one map`);
+      entries.set(name, value ? this.read(value, depth + 1, repeated) : undefined);
+    }
+    for (const [name, value] of merged) if (!entries.has(name)) entries.set(name, value);
+    // to the API server a field that is null is a field that is not there
+    return Object.fromEntries([...entries].filter(([, value]) => value !== null && value !== undefined));
+  }
+
+  #key(key: Node, depth: number): string {
+    const value = this.read(key, depth + 1);
+    if (typeof value === 'object' && value !== null) throw new Refused(startOf(key), 'yaml', 'a key must be a scalar');
+    return String(value);
+  }
+
+  /** `<<: *a` or `<<: [*a, *b]`: what comes first wins. */
+  #merge(value: Node, depth: number, into: Map<string, unknown>): void {
+    for (const source of isSeq(value) ? (value as YAMLSeq<Node>).items : [value]) {
+      const map = this.read(source, depth + 1, true);
+      if (typeof map !== 'object' || map === null || Array.isArray(map)) {
+        throw new Refused(startOf(source), 'yaml', 'a merge key (<<) takes maps alone');
+      }
+      for (const [name, merged] of Object.entries(map)) if (!into.has(name)) into.set(name, merged);
+    }
+  }
+}
+
+function quoted(name: string): string {
+  return JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}…` : name);
+}
+
+function startOf(node: Node): number {
+  return node.range?.[0] ?? 0;
+}
+
+/** Follows the path as far as it stands in the text. A key may hold dots: the longest key that fits is taken. */
+function offsetOf(root: Node, path: string): number {
+  let node: Node | null = root;
+  let offset = startOf(root);
+  let rest = path;
+  while (node && rest !== '') {
+    if (isSeq(node)) {
+      const index = /^\[(\d+)\]\.?/.exec(rest);
+      const item: Node | undefined = index ? (node as YAMLSeq<Node>).items[Number(index[1])] : undefined;
+      if (!index || !item) break;
+      node = item;
+      offset = startOf(item);
+      rest = rest.slice(index[0].length);
+    } else if (isMap(node)) {
+      const pair = pairFor(node as YAMLMap<Node, Node | null>, rest);
+      if (!pair) break;
+      offset = startOf(pair.key);
+      rest = rest.slice(keyText(pair.key).length).replace(/^\./, '');
+      node = pair.value;
+    } else break;
+  }
+  return offset;
+}
+
+function pairFor(map: YAMLMap<Node, Node | null>, path: string): Pair<Node, Node | null> | undefined {
+  let best: Pair<Node, Node | null> | undefined;
+  for (const pair of map.items) {
+    const key = keyText(pair.key);
+    const next = path[key.length];
+    const fits = path.startsWith(key) && (next === undefined || next === '.' || next === '[');
+    if (fits && (!best || key.length > keyText(best.key).length)) best = pair;
+  }
+  return best;
+}
+
+function keyText(key: Node): string {
+  return isScalar(key) ? String(key.value) : '';
+}
