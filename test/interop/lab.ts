@@ -165,7 +165,9 @@ let labs = 0;
 /** A lab for all stories of one file; daemons end with each story, namespaces with the last. */
 export function useLab(nodes: number): Lab {
   const lab = new Lab(`${OWNER}-${++labs}`, nodes);
-  const removeAtExit = (): void => sweep(OWNER);
+  const removeAtExit = (): void => {
+    sweep(OWNER);
+  };
   beforeAll(() => {
     sweep();
     process.once('exit', removeAtExit);

@@ -12,12 +12,13 @@ const OURS = /^fairway-lab-(\d+)-(\d+)-/;
 /** Prefix of everything that this process makes: namespaces, and folders below the system's temporary one. */
 export const OWNER = `fairway-lab-${process.pid}-${startOf(process.pid)}`;
 
-/** When a process began, in clock ticks since boot (proc(5), field 22): with the pid, unique. Undefined: it is gone. */
+/** When a living process began, in clock ticks since boot (proc(5), field 22): with the pid, unique. */
 export function startOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     // the second field may hold spaces and parentheses: count from its end
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' ? undefined : fields[19];
   } catch {
     return undefined;
   }
@@ -52,15 +53,20 @@ function removeNamespace(name: string): void {
   execFileSync('ip', ['netns', 'del', name]);
 }
 
-/** Removes namespaces and folders of owners that are dead, or those whose name begins with `owner`. */
-export function sweep(owner?: string): void {
+/**
+ * Removes namespaces and folders of owners that are dead, or those whose name begins with `owner`. True when none is
+ * left at all, neither of the living.
+ */
+export function sweep(owner?: string): boolean {
   const isLeft = (name: string): boolean => {
     const [, pid, start] = OURS.exec(name) ?? [];
     if (pid === undefined) return false;
     return owner === undefined ? startOf(Number(pid)) !== start : name === owner || name.startsWith(`${owner}-`);
   };
+  if (process.getuid?.() !== 0) return true;
   for (const name of list(NAMED).filter(isLeft)) removeNamespace(name);
   for (const name of list(tmpdir()).filter(isLeft)) rmSync(join(tmpdir(), name), { recursive: true, force: true });
+  return !list(NAMED).some((name) => OURS.test(name));
 }
 
 function list(folder: string): string[] {

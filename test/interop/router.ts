@@ -1,6 +1,7 @@
 // What a story asks of a router, whichever daemon it is. frr.ts, bird.ts and gobgp.ts each start one and translate.
 
 import type { Lab, Place } from './lab.ts';
+import { until } from './process.ts';
 
 export type Family = 'ipv4' | 'ipv6';
 
@@ -72,4 +73,28 @@ export type StartRouter = (lab: Lab, options: RouterOptions) => Promise<Router>;
 
 export function familyOf(prefix: string): Family {
   return prefix.includes(':') ? 'ipv6' : 'ipv4';
+}
+
+/** Waits until the router says Established; GoBGP may take several seconds to dial again. */
+export async function untilUp(router: Router, neighbour: string, limitMs = 20_000): Promise<void> {
+  const isUp = async (): Promise<boolean> => (await router.state(neighbour)) === 'Established';
+  await until(`${router.kind} is Established with ${neighbour}`, isUp, limitMs);
+}
+
+/** Waits for paths of a prefix in the router's table that are what the story expects, and returns them. */
+export async function untilPaths(
+  router: Router,
+  prefix: string,
+  areRight: (paths: readonly RouterPath[]) => boolean = (paths) => paths.length > 0,
+  limitMs = 10_000,
+): Promise<readonly RouterPath[]> {
+  const ask = async (): Promise<readonly RouterPath[] | false> => {
+    const paths = await router.paths(prefix);
+    return areRight(paths) && paths;
+  };
+  return until(`${router.kind} has the right paths of ${prefix}`, ask, limitMs);
+}
+
+export async function untilGone(router: Router, prefix: string, limitMs = 10_000): Promise<void> {
+  await untilPaths(router, prefix, (paths) => paths.length === 0, limitMs);
 }
