@@ -14,9 +14,9 @@ import { documents, type ManifestFault, type ManifestObject } from './manifest.t
 /** A file is read once nobody wrote to it for this long: writing in place has no end that could be seen. */
 const QUIET_MS = 5;
 /** An empty or broken file that was just written to is probably half of what it will be. */
-const HALF_WRITTEN_MS = 100;
+const HALF_WRITTEN_MS = 500;
 /** A file that is gone may be in the hands of an editor. */
-const GONE_MS = 50;
+const GONE_MS = 200;
 /** Looked at anyway after this time: not every file system tells. */
 const RESCAN_MS = 2_000;
 /** While the folder is not there. */

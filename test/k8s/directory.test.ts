@@ -119,14 +119,14 @@ describe('a folder', () => {
     const seen = watched(path);
     await seen.until('one,two');
     const fd = openSync(file, 'w'); // truncates
-    await sleep(20);
+    await sleep(10);
     writeSync(fd, service('one').slice(0, 40));
-    await sleep(20);
+    await sleep(10);
     writeSync(fd, `${service('one').slice(40)}---\n${service('two')}---\n${service('three')}`);
     closeSync(fd);
     await seen.until('one,two,three');
     renameSync(file, join(path, 'a.yaml~'));
-    await sleep(20);
+    await sleep(10);
     writeFileSync(file, services('one', 'two', 'three', 'four'));
     await seen.until('one,two,three,four');
     expect(seen.told.map(({ objects }) => objects.length)).toEqual([2, 3, 4]);
