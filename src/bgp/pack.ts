@@ -3,7 +3,8 @@
 // attribute first, the others ascending. Called by peer, one window at a time. RFC 4271 §4.3, 4760, 8950, 4724 §2.
 
 import type { Family, Prefix } from '../net/address.ts';
-import { ATTRIBUTE, FLAG, type Octets, type Path, ROWS } from './attribute.ts';
+import { ATTRIBUTE, FLAG, type Octets, type Path } from './attribute.ts';
+import { ROWS } from './attribute-table.ts';
 import { HEADER_LENGTH, TYPE, writeHeader } from './frame.ts';
 import type { Negotiated } from './negotiate.ts';
 import { AFI, longestNlri, SAFI_UNICAST, writeIp, writeNlri } from './nlri.ts';

@@ -2,7 +2,8 @@
 // is wrong, and reads attributes only when they are kept. Called by update, which applies the verdict.
 
 import { bitsOf, type Family } from '../net/address.ts';
-import { ATTRIBUTE, FLAG, type PathDraft, ROW_BY_CODE, type Row } from './attribute.ts';
+import { ATTRIBUTE, FLAG, type PathDraft, type Row } from './attribute.ts';
+import { ROW_BY_CODE } from './attribute-table.ts';
 import { type Flaw, type UpdateFault, updateFault } from './fault.ts';
 import type { Negotiated } from './negotiate.ts';
 import { countNlri, familyOfCodes, TOO_LONG } from './nlri.ts';
