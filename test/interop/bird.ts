@@ -9,11 +9,12 @@ import { familyOf, type Router, type RouterOptions, type RouterPath, type Router
 
 function protocolLines(options: RouterOptions, peer: RouterPeer, name: string): string[] {
   const { holdTime = 90 } = peer;
+  const remote = peer.as === 'external' ? peer.as : `as ${peer.as}`;
   const local = peer.local ?? ROUTER[familyOf(peer.address)];
   return [
     `protocol bgp ${name} {`,
     ` local ${local} as ${options.as};`,
-    ` neighbor ${peer.address} as ${peer.as}${peer.port === undefined ? '' : ` port ${peer.port}`};`,
+    ` neighbor ${peer.address}${peer.port === undefined ? '' : ` port ${peer.port}`} ${remote};`,
     ` hold time ${holdTime}; keepalive time ${Math.max(1, Math.floor(holdTime / 3))};`,
     ' connect delay time 0; connect retry time 1; error wait time 1, 2;',
     peer.multihop === undefined ? ' direct;' : ` multihop ${peer.multihop};`,
@@ -79,6 +80,12 @@ export class Bird implements Router {
 
   async paths(prefix: string): Promise<readonly RouterPath[]> {
     const answer = await this.ask(`show route for ${prefix} all`);
+    // BIRD marks no path as stale in a plain graceful restart: it says it of the neighbour
+    const restarting = new Set<string | undefined>();
+    for (const { address } of this.#peers) {
+      const text = await this.ask(`show protocols all ${this.protocol(address)}`);
+      if (/graceful restart active/.test(text)) restarting.add(address);
+    }
     // one path begins with `[p0 …]`, its attributes follow on indented lines
     return answer
       .split(/\[(?=p\d+ )/)
@@ -96,7 +103,7 @@ export class Bird implements Router {
           communities: communities('community'),
           largeCommunities: communities('large_community'),
           ...(localPref === '' ? {} : { localPref: Number(localPref) }),
-          stale: /^p\d+ [^\]]*\][^\n]*\([^)]*s\)/.test(text),
+          stale: restarting.has(peer?.address),
         };
       });
   }

@@ -22,7 +22,8 @@ export interface RouterPeer {
   readonly address: string;
   /** Its own address of the session; needed where it can't be guessed. */
   readonly local?: string;
-  readonly as: number;
+  /** `external`: any but its own (FRR and BIRD). */
+  readonly as: number | 'external';
   readonly families: readonly Family[];
   readonly password?: string;
   /** RFC 5082 with one hop, demanded from the neighbour. */
