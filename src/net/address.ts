@@ -3,7 +3,6 @@
 // Parsing is strict: what `net.isIP` refuses (octal-looking, short forms, zones) is refused here.
 
 import { isIP } from 'node:net';
-import ipaddr from 'ipaddr.js';
 
 export type Family = 'ipv4' | 'ipv6';
 export type Ip = string & { readonly __ip: never };
@@ -24,9 +23,9 @@ export function parseIp(text: string): Ip | undefined {
   const version = isIP(text);
   if (version === 4) return text as Ip;
   if (version !== 6 || text.includes('%')) return undefined;
-  const parsed = ipaddr.IPv6.parse(text);
-  if (parsed.isIPv4MappedAddress()) return parsed.toIPv4Address().toString() as Ip;
-  return parsed.toRFC5952String() as Ip;
+  const bytes = ipv6ToBytes(text);
+  const mapped = bytes[10] === 0xff && bytes[11] === 0xff && bytes.subarray(0, 10).every((byte) => byte === 0);
+  return ipFromBytes(mapped ? bytes.subarray(12) : bytes);
 }
 
 export function familyOf(address: Ip | Prefix): Family {
@@ -39,12 +38,57 @@ export function bitsOf(family: Family): 32 | 128 {
 
 /** Network-order bytes: 4 or 16. */
 export function ipToBytes(ip: Ip): Uint8Array {
-  if (familyOf(ip) === 'ipv6') return Uint8Array.from(ipaddr.IPv6.parse(ip).toByteArray());
+  return familyOf(ip) === 'ipv4' ? ipv4ToBytes(ip) : ipv6ToBytes(ip);
+}
+
+/** The address in 4 or 16 bytes; RangeError for any other length. */
+export function ipFromBytes(bytes: Uint8Array): Ip {
+  if (bytes.length === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}` as Ip;
+  if (bytes.length !== 16) throw new RangeError(`an address has 4 or 16 bytes, not ${bytes.length}`);
+  const run = longestZeroRun(bytes);
+  let text = '';
+  for (let at = 0; at < 16; at += 2) {
+    // RFC 5952 §4.2: the longest run of zero groups, the first of equal ones, never a single one
+    if (at === run.start && run.length > 2) {
+      text += '::';
+      at += run.length - 2;
+    } else {
+      if (text !== '' && !text.endsWith(':')) text += ':';
+      text += (((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0)).toString(16);
+    }
+  }
+  return text as Ip;
+}
+
+export function ipToNumber(ip: Ip): bigint {
+  const bytes = ipToBytes(ip);
+  const word = (at: number): bigint =>
+    BigInt(
+      (((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)) >>>
+        0,
+    );
+  if (bytes.length === 4) return word(0);
+  return (word(0) << 96n) | (word(4) << 64n) | (word(8) << 32n) | word(12);
+}
+
+export function ipFromNumber(family: Family, value: bigint): Ip {
+  const bytes = new Uint8Array(bitsOf(family) / 8);
+  for (let at = bytes.length - 4, rest = value; at >= 0; at -= 4, rest >>= 32n) {
+    const word = Number(rest & 0xffffffffn);
+    bytes[at] = word >>> 24;
+    bytes[at + 1] = word >>> 16;
+    bytes[at + 2] = word >>> 8;
+    bytes[at + 3] = word;
+  }
+  return ipFromBytes(bytes);
+}
+
+function ipv4ToBytes(text: string): Uint8Array {
   const bytes = new Uint8Array(4);
   let at = 0;
   let octet = 0;
-  for (let i = 0; i < ip.length; i++) {
-    const code = ip.charCodeAt(i);
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
     if (code === 46) {
       bytes[at++] = octet;
       octet = 0;
@@ -54,23 +98,47 @@ export function ipToBytes(ip: Ip): Uint8Array {
   return bytes;
 }
 
-/** The address in 4 or 16 bytes; RangeError for any other length. */
-export function ipFromBytes(bytes: Uint8Array): Ip {
-  if (bytes.length === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}` as Ip;
-  if (bytes.length !== 16) throw new RangeError(`an address has 4 or 16 bytes, not ${bytes.length}`);
-  return new ipaddr.IPv6(Array.from(bytes)).toRFC5952String() as Ip;
+/** For texts that `isIP` calls IPv6: at most one `::`, hexadecimal groups, a dotted quad at the end perhaps. */
+function ipv6ToBytes(text: string): Uint8Array {
+  const bytes = new Uint8Array(16);
+  let at = 0;
+  let gap = -1;
+  for (let i = 0; i < text.length; ) {
+    if (text.charCodeAt(i) === 58) {
+      const double = text.charCodeAt(i + 1) === 58;
+      if (double) gap = at;
+      i += double ? 2 : 1;
+      continue;
+    }
+    const colon = text.indexOf(':', i);
+    const end = colon < 0 ? text.length : colon;
+    if (colon < 0 && text.includes('.')) {
+      bytes.set(ipv4ToBytes(text.slice(i)), at);
+      at += 4;
+    } else {
+      const group = Number.parseInt(text.slice(i, end), 16);
+      bytes[at++] = group >> 8;
+      bytes[at++] = group;
+    }
+    i = end;
+  }
+  if (gap >= 0) {
+    bytes.copyWithin(16 - (at - gap), gap, at);
+    bytes.fill(0, gap, 16 - (at - gap));
+  }
+  return bytes;
 }
 
-export function ipToNumber(ip: Ip): bigint {
-  let value = 0n;
-  for (const byte of ipToBytes(ip)) value = (value << 8n) | BigInt(byte);
-  return value;
-}
-
-export function ipFromNumber(family: Family, value: bigint): Ip {
-  const bytes = new Uint8Array(bitsOf(family) / 8);
-  for (let i = bytes.length - 1, rest = value; i >= 0; i--, rest >>= 8n) bytes[i] = Number(rest & 0xffn);
-  return ipFromBytes(bytes);
+/** In octets, both ends on a group. */
+function longestZeroRun(bytes: Uint8Array): { readonly start: number; readonly length: number } {
+  let [start, length] = [0, 0];
+  for (let at = 0; at < 16; at += 2) {
+    let end = at;
+    while (end < 16 && bytes[end] === 0 && bytes[end + 1] === 0) end += 2;
+    if (end - at > length) [start, length] = [at, end - at];
+    at = end;
+  }
+  return { start, length };
 }
 
 /** The prefix of this length that holds the address: host bits are cut. */

@@ -1,6 +1,7 @@
 // Addresses: canonical text by RFC 5952, strictness, and arithmetic against plain reference arithmetic.
 
 import fc from 'fast-check';
+import ipaddr from 'ipaddr.js';
 import { describe, expect, it } from 'vitest';
 import {
   compareAddresses,
@@ -82,6 +83,42 @@ describe('parsePrefix', () => {
     '::ffff:1.2.3.4/96',
   ])('%j is none', (text) => {
     expect(parsePrefix(text)).toBeUndefined();
+  });
+});
+
+describe('IPv6 texts, held against ipaddr.js', () => {
+  // many zeros, so that every place of `::` comes up
+  const group = fc.oneof({ weight: 3, arbitrary: fc.constant(0) }, fc.integer({ min: 0, max: 0xffff }));
+  const groups = fc.array(group, { minLength: 8, maxLength: 8 });
+
+  it('reads what it writes, and every other spelling', () => {
+    fc.assert(
+      fc.property(groups, fc.boolean(), (parts, dotted) => {
+        const theirs = new ipaddr.IPv6(parts);
+        fc.pre(!theirs.isIPv4MappedAddress());
+        const tail = parts.slice(6).flatMap((part) => [part >> 8, part & 255]);
+        const head = theirs.toNormalizedString().split(':').slice(0, 6).join(':').toUpperCase();
+        const spellings = [
+          theirs.toRFC5952String(),
+          theirs.toFixedLengthString(),
+          dotted ? `${head}:${tail.join('.')}` : theirs.toNormalizedString(),
+        ];
+        for (const text of spellings) expect(parseIp(text)).toBe(theirs.toRFC5952String());
+        expect(Array.from(ipToBytes(ip(theirs.toRFC5952String())))).toEqual(theirs.toByteArray());
+        expect(ipFromBytes(Uint8Array.from(theirs.toByteArray()))).toBe(theirs.toRFC5952String());
+      }),
+      { seed: 5952, numRuns: 2000 },
+    );
+  });
+
+  it.each([
+    ['::192.0.2.1', '::c000:201'],
+    ['1::2:192.0.2.1', '1::2:c000:201'],
+    ['1:2:3:4:5:6:7::', '1:2:3:4:5:6:7:0'],
+    ['::2:3:4:5:6:7:8', '0:2:3:4:5:6:7:8'],
+    ['64:ff9b::192.0.2.33', '64:ff9b::c000:221'],
+  ])('%s is %s', (text, canonical) => {
+    expect(parseIp(text)).toBe(canonical);
   });
 });
 
