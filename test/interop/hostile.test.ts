@@ -7,11 +7,12 @@ import { expect, it } from 'vitest';
 import { startBird } from './bird.ts';
 import { ROUTERS } from './every-router.ts';
 import { startFrr } from './frr.ts';
-import { type Lab, node, ROUTER, stories, useLab } from './lab.ts';
+import { type Lab, node, ROUTER } from './lab.ts';
 import { bgpPeer, cluster, endpoints, ROUTE } from './manifests.ts';
 import { throughout, until } from './process.ts';
 import { untilGone, untilPaths, untilUp } from './router.ts';
 import { type Speaker, startSpeaker } from './speaker.ts';
+import { stories, useLab } from './stories.ts';
 
 const external = { myASN: 64501, peerASN: 64512, peerAddress: ROUTER.ipv4 };
 const FROM_NODE = { address: node(1).ipv4, as: 64501, families: ['ipv4'] } as const;

@@ -4,10 +4,11 @@
 import { expect, it } from 'vitest';
 import { startBird } from './bird.ts';
 import { ROUTERS } from './every-router.ts';
-import { gateways, node, ROUTER, stories, useLab } from './lab.ts';
+import { gateways, node, ROUTER } from './lab.ts';
 import { ROUTE } from './manifests.ts';
 import { until } from './process.ts';
 import { untilPaths, untilUp } from './router.ts';
+import { stories, useLab } from './stories.ts';
 
 stories('the lab', ['FRR', 'BIRD', 'GoBGP'], () => {
   const lab = useLab(1);

@@ -1,15 +1,13 @@
 // A lab: one switch, a router, a client behind the router and some nodes, each a network namespace of its own, and the
-// daemons that run in them. Every story file makes one by `useLab`; nothing here touches the machine's own network.
+// daemons that run in them. Made by `useLab` for stories and by the bench; nothing here touches the machine's own network.
 //   segment      198.51.100.0/25    2001:db8:1::/64   router .1 and ::1, node i .1i and ::1i
 //   client link  198.51.100.128/25  2001:db8:2::/64   router .129 and ::1, client .130 and ::2
 //   VIPs         203.0.113.0/24     2001:db8:f::/64
 // (RFC 5737 and RFC 3849: documentation addresses.)
 
-import { execFileSync } from 'node:child_process';
-import { accessSync, constants, mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe } from 'vitest';
 import { inside, ip, OWNER, sweep } from './namespace.ts';
 import { Daemon } from './process.ts';
 
@@ -20,15 +18,17 @@ export const node = (i: number) => ({ ipv4: `198.51.100.1${i}`, ipv6: `2001:db8:
 /** Router, client, switch, or the i-th node. */
 export type Place = 'r' | 'c' | 'sw' | `n${number}`;
 
+let labs = 0;
+
 export class Lab {
   readonly folder: string;
   readonly #id: string;
   readonly #places: readonly Place[];
   readonly #daemons: Daemon[] = [];
 
-  constructor(id: string, nodes: number) {
-    this.#id = id;
-    this.folder = join(tmpdir(), id);
+  constructor(nodes: number) {
+    this.#id = `${OWNER}-${++labs}`;
+    this.folder = join(tmpdir(), this.#id);
     this.#places = ['sw', 'r', 'c', ...Array.from({ length: nodes }, (_, i): Place => `n${i + 1}`)];
   }
 
@@ -158,72 +158,4 @@ export function gateways(lab: Lab, place: Place, prefix: string): string[] {
     .kernelRoutes(place, prefix)
     .flatMap((route) => route.nexthops?.map(({ gateway }) => gateway) ?? route.gateway ?? [])
     .sort();
-}
-
-let labs = 0;
-
-/** A lab for all stories of one file; daemons end with each story, namespaces with the last. */
-export function useLab(nodes: number): Lab {
-  const lab = new Lab(`${OWNER}-${++labs}`, nodes);
-  const removeAtExit = (): void => {
-    sweep(OWNER);
-  };
-  beforeAll(() => {
-    sweep();
-    process.once('exit', removeAtExit);
-    lab.up();
-  });
-  afterEach(async ({ task }) => {
-    if (task.result?.state === 'fail') process.stderr.write(`${lab.logs()}\n`);
-    await lab.stopAll();
-  });
-  afterAll(() => {
-    lab.down();
-    process.off('exit', removeAtExit);
-  });
-  return lab;
-}
-
-const PROGRAMS = {
-  FRR: '/usr/lib/frr/bgpd',
-  BIRD: '/usr/sbin/bird',
-  GoBGP: '/usr/bin/gobgpd',
-  tcpdump: '/usr/bin/tcpdump',
-} as const;
-
-export type Program = keyof typeof PROGRAMS;
-
-/** What keeps stories from running here, in words; empty when nothing does. */
-export function lacking(...programs: readonly Program[]): string[] {
-  const absent = programs.filter((program) => !isExecutable(PROGRAMS[program])).map((program) => `no ${program}`);
-  return mayMakeNamespaces() ? absent : ['not permitted to make network namespaces', ...absent];
-}
-
-/** Stories that need programs: run, or skipped with the reason in their name. */
-export function stories(title: string, programs: readonly Program[], tell: () => void): void {
-  const reasons = lacking(...programs);
-  const name = reasons.length === 0 ? title : `${title} (skipped: ${reasons.join(', ')})`;
-  describe.skipIf(reasons.length > 0)(name, tell);
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-let permitted: boolean | undefined;
-function mayMakeNamespaces(): boolean {
-  if (permitted === undefined) {
-    try {
-      execFileSync('unshare', ['--net', 'ip', 'link'], { stdio: 'ignore' });
-      permitted = process.getuid?.() === 0;
-    } catch {
-      permitted = false;
-    }
-  }
-  return permitted;
 }

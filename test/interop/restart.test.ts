@@ -3,11 +3,12 @@
 import { describe, expect, it } from 'vitest';
 import { ROUTERS } from './every-router.ts';
 import { startFrr } from './frr.ts';
-import { gateways, type Lab, node, ROUTER, stories, useLab } from './lab.ts';
+import { gateways, type Lab, node, ROUTER } from './lab.ts';
 import { bgpPeer, cluster, ROUTE } from './manifests.ts';
 import { type Daemon, throughout, until } from './process.ts';
 import { untilGone, untilPaths, untilUp } from './router.ts';
 import { startSpeaker } from './speaker.ts';
+import { stories, useLab } from './stories.ts';
 import { capture } from './wire.ts';
 
 const external = { myASN: 64501, peerASN: 64512, peerAddress: ROUTER.ipv4 };

@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { ROUTERS } from './every-router.ts';
 import { type Frr, startFrr } from './frr.ts';
-import { gateways, node, ROUTER, stories, useLab } from './lab.ts';
+import { gateways, node, ROUTER } from './lab.ts';
 import { advertisement, bgpPeer, cluster, endpoints, type Manifest, pool, ROUTE, service, VIP } from './manifests.ts';
 import { throughout, until } from './process.ts';
 import { untilGone, untilPaths, untilUp } from './router.ts';
 import { startSpeaker } from './speaker.ts';
+import { stories, useLab } from './stories.ts';
 import { capture } from './wire.ts';
 
 const INSIDE = join(import.meta.dirname, 'inside.ts');

@@ -4,11 +4,12 @@
 import { describe, expect, it } from 'vitest';
 import { ROUTERS } from './every-router.ts';
 import { startFrr } from './frr.ts';
-import { type Lab, node, ROUTER, stories, useLab } from './lab.ts';
+import { type Lab, node, ROUTER } from './lab.ts';
 import { bgpPeer, cluster, passwordSecret, ROUTE, VIP } from './manifests.ts';
 import { throughout, until } from './process.ts';
 import { untilPaths, untilUp } from './router.ts';
 import { startSpeaker } from './speaker.ts';
+import { stories, useLab } from './stories.ts';
 import { capture, type Packet } from './wire.ts';
 
 const BOTH = ['ipv4', 'ipv6'] as const;

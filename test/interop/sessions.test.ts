@@ -5,11 +5,12 @@ import { expect, it } from 'vitest';
 import { startBird } from './bird.ts';
 import { ROUTERS } from './every-router.ts';
 import { startFrr } from './frr.ts';
-import { CLIENT, gateways, node, ROUTER, stories, useLab } from './lab.ts';
+import { CLIENT, gateways, node, ROUTER } from './lab.ts';
 import { bgpPeer, cluster, ROUTE, VIP } from './manifests.ts';
 import { until } from './process.ts';
 import { untilPaths, untilUp } from './router.ts';
 import { startSpeaker } from './speaker.ts';
+import { stories, useLab } from './stories.ts';
 import { capture } from './wire.ts';
 
 const BOTH = ['ipv4', 'ipv6'] as const;
