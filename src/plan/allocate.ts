@@ -1,15 +1,26 @@
-// Who gets which address: the whole cluster at once, from what was given before and what the Services say now.
+// Who gets which address: the whole cluster at once, from what the Services say now and what was given before. A
+// Service keeps what it holds as long as it may; only then do those that hold too little choose, in the order of
+// allocation. The result does not depend on which changes led here, except that addresses stay where they are.
+// Called by the controller, by standalone and by `fairway plan`; each call takes over the ledger of the one before.
 
+import type { Pool } from '../config/config.ts';
 import type { Ip } from '../net/address.ts';
+import { orderPools } from './choose.ts';
+import { type Books, type Entry, finish, type Job, keep, resumeJob, seek, startJob, wants } from './converge.ts';
+import { type Capacities, capacitiesOf, countPools, type PoolCounters } from './count.ts';
 import type { Refusal } from './explain.ts';
+import { createLedger, release, sameClaim } from './ledger.ts';
+import type { Service, ServiceKey, Settings, Snapshot } from './snapshot.ts';
 
 /** What one Service got. `ips` is empty exactly when `refusal` is there; a PreferDualStack Service may have one of two. */
 export interface Allocation {
   readonly ips: readonly Ip[];
   readonly pool?: string;
   readonly refusal?: Refusal;
-  /** What happened in this round, as Kubernetes events of the controller. */
+  /** What happened when this object was made, as events of the controller. The same object later: nothing new happened. */
   readonly events: readonly AllocationEvent[];
+  /** The Service as it reads once its status says this: the very object that was given, when it does already. */
+  readonly service: Service;
 }
 
 export interface AllocationEvent {
@@ -18,8 +29,184 @@ export interface AllocationEvent {
   readonly message: string;
 }
 
-/** Contract §2.9; `total` and `available` saturate at the largest int64. */
-export interface PoolCounters {
-  readonly total: { readonly ipv4: bigint; readonly ipv6: bigint; readonly both: bigint };
-  readonly assigned: { readonly ipv4: bigint; readonly ipv6: bigint };
+export interface Allocations {
+  /** Every Service that is ours (`notOurs`), in the order of the snapshot. */
+  readonly services: ReadonlyMap<ServiceKey, Allocation>;
+  readonly pools: ReadonlyMap<string, PoolCounters>;
+  /** The same Services with the status that they should have: what `plan` takes where nobody writes status. */
+  readonly settled: ReadonlyMap<ServiceKey, Service>;
+  /** For the next call; absent while there is no configuration. */
+  readonly memory?: Memory;
+}
+
+interface Memory extends Books {
+  readonly pools: readonly Pool[];
+  readonly poolsText: string;
+  readonly loadBalancerClass: string | undefined;
+  readonly capacities: Capacities;
+  readonly entries: ReadonlyMap<ServiceKey, Entry>;
+  /** A later call has taken the ledger over; another one that starts from here makes its own. */
+  spent: boolean;
+}
+
+/** What one call works on. */
+interface Round {
+  /** What is ours, in the order of the snapshot: answers that stand, and jobs. */
+  readonly line: readonly (Entry | Job)[];
+  /** New, or other than last time. */
+  readonly changed: Job[];
+  /** The same as last time, and still in want of something. */
+  readonly waiting: Job[];
+  /** Of last time, no longer ours. */
+  readonly gone: readonly Entry[];
+}
+
+const NOTHING_KNOWN: ReadonlyMap<ServiceKey, Entry> = new Map();
+
+/**
+ * Gives addresses to the Services of the snapshot. `before` is what the last call answered: while the pools stay the
+ * same, a Service whose object is the same keeps its result without being looked at.
+ */
+export function allocate(snapshot: Snapshot, before?: Allocations): Allocations {
+  if (snapshot.config === undefined) return withoutConfiguration(snapshot);
+  const last = before?.memory;
+  const memory =
+    carryOn(last, snapshot.config.pools, snapshot.settings) ?? open(snapshot.config.pools, snapshot.settings);
+  const goesOn = memory.ledger === last?.ledger;
+  const round = sortOut(snapshot, last?.entries ?? NOTHING_KNOWN, goesOn);
+  if (goesOn) giveBack(memory, round);
+  for (const job of round.changed.sort(byRightToKeep)) keep(memory, job);
+  const stirred = round.gone.some(({ ips }) => ips.length > 0) || round.changed.some(mayHelpOthers);
+  serve(memory, round.changed.filter(wants), round.waiting, stirred);
+  const entries = new Map<ServiceKey, Entry>();
+  const settled = new Map<ServiceKey, Service>();
+  for (const item of round.line) {
+    const entry = 'seen' in item ? item : finish(item);
+    entries.set(entry.seen.key, entry);
+    settled.set(entry.seen.key, entry.service);
+  }
+  return {
+    services: entries,
+    settled,
+    pools: countPools(memory.ledger, memory.capacities),
+    memory: { ...memory, entries, spent: false },
+  };
+}
+
+/** Why a Service is not of our concern; undefined: it is. */
+export function notOurs(service: Service, settings: Settings): Refusal | undefined {
+  if (service.type !== 'LoadBalancer') return { reason: 'notLoadBalancer', message: `the type is ${service.type}` };
+  if (service.loadBalancerClass === settings.loadBalancerClass) return undefined;
+  const [theirs, ours] = [service.loadBalancerClass ?? 'unset', settings.loadBalancerClass ?? 'unset'];
+  return { reason: 'otherLoadBalancerClass', message: `the loadBalancerClass is ${theirs}, the one served is ${ours}` };
+}
+
+/** Nothing is given and nothing is taken away before a first configuration was accepted. */
+function withoutConfiguration({ services, settings }: Snapshot): Allocations {
+  const refusal: Refusal = { reason: 'noConfiguration', message: 'no configuration was accepted yet' };
+  const ours = [...services.values()].filter((service) => notOurs(service, settings) === undefined);
+  const answers = ours.map((service) => [service.key, { ips: [], refusal, events: [], service }] as const);
+  return { services: new Map(answers), pools: new Map(), settled: new Map(ours.map((each) => [each.key, each])) };
+}
+
+function open(pools: readonly Pool[], { loadBalancerClass }: Settings): Memory {
+  const ledger = createLedger(pools);
+  return {
+    ...{ ledger, order: orderPools(pools), capacities: capacitiesOf(ledger) },
+    ...{ pools, poolsText: textOf(pools), loadBalancerClass },
+    ...{ entries: NOTHING_KNOWN, spent: false },
+  };
+}
+
+/** The memory of the last call, when it holds for these pools and nobody else went on from it. */
+function carryOn(last: Memory | undefined, pools: readonly Pool[], settings: Settings): Memory | undefined {
+  if (last === undefined || last.spent || last.loadBalancerClass !== settings.loadBalancerClass) return undefined;
+  if (last.pools !== pools && last.poolsText !== textOf(pools)) return undefined;
+  last.spent = true;
+  return { ...last, pools };
+}
+
+/** All of the pools that matters to allocation: advertisements do not. */
+function textOf(pools: readonly Pool[]): string {
+  return JSON.stringify(
+    pools.map(({ name, addresses, autoAssign, avoidBuggyIPs, serviceAllocation: allocation }) => [
+      ...[name, addresses, autoAssign, avoidBuggyIPs],
+      allocation && [
+        allocation.priority,
+        allocation.namespaces && [...allocation.namespaces],
+        allocation.serviceSelectors,
+      ],
+    ]),
+  );
+}
+
+function sortOut(snapshot: Snapshot, known: ReadonlyMap<ServiceKey, Entry>, goesOn: boolean): Round {
+  const line: (Entry | Job)[] = [];
+  const changed: Job[] = [];
+  const waiting: Job[] = [];
+  let position = 0;
+  let stillThere = 0;
+  for (const [key, service] of snapshot.services) {
+    position++;
+    const old = known.get(key);
+    const stands = goesOn && old?.seen === service;
+    if (!stands && notOurs(service, snapshot.settings) !== undefined) continue;
+    if (old !== undefined) stillThere++;
+    if (stands && !old.waits) {
+      line.push(old);
+      continue;
+    }
+    const job = stands ? resumeJob(old, position) : startJob(service, old, position);
+    line.push(job);
+    (stands ? waiting : changed).push(job);
+  }
+  const there =
+    stillThere === known.size ? known : new Set(line.map((item) => ('seen' in item ? item.seen : item.service).key));
+  const gone = there === known ? [] : [...known].flatMap(([key, old]) => (there.has(key) ? [] : [old]));
+  return { line, changed, waiting, gone };
+}
+
+function giveBack({ ledger }: Memory, { changed, gone }: Round): void {
+  for (const old of [...gone, ...changed.flatMap((job) => job.old ?? [])])
+    for (const ip of old.ips) release(ledger, ip, old.seen.key);
+}
+
+/** Those whose keys and ports are as before come first: of two that may no longer share, the one that changed moves. */
+function byRightToKeep(a: Job, b: Job): number {
+  return Number(isSettled(b)) - Number(isSettled(a)) || byOrder(a, b);
+}
+
+function isSettled({ old, claim }: Job): boolean {
+  return old !== undefined && old.ips.length > 0 && sameClaim(old.claim, claim);
+}
+
+/** The order of allocation: more status entries first, then the older, then as the snapshot has them. */
+function byOrder(a: Job, b: Job): number {
+  const [ageA, ageB] = [a.service.createdAt ?? '~', b.service.createdAt ?? '~'];
+  return b.entries - a.entries || (ageA === ageB ? a.position - b.position : ageA < ageB ? -1 : 1);
+}
+
+/** It gave an address back, or others may share one with it that could not before. */
+function mayHelpOthers({ old, ips, claim }: Job): boolean {
+  const mayShare = claim.sharingKey !== '' && ips.length > 0;
+  if (old === undefined) return mayShare;
+  if (old.ips.some((ip) => !ips.includes(ip))) return true;
+  return sameClaim(old.claim, claim)
+    ? mayShare && ips.some((ip) => !old.ips.includes(ip))
+    : old.ips.length > 0 || mayShare;
+}
+
+/**
+ * Lets those in want choose, in order. Whoever waits from earlier rounds is asked again only when something stirred;
+ * and whoever may share, again whenever a Service with a sharing key got an address.
+ */
+function serve(books: Books, newcomers: readonly Job[], waiting: readonly Job[], stirred: boolean): void {
+  const sharers = waiting.filter(({ claim }) => claim.sharingKey !== '');
+  let queue = [...newcomers, ...(stirred ? waiting : [])].sort(byOrder);
+  for (let first = true; queue.length > 0; first = false) {
+    const served = queue.filter((job) => seek(books, job));
+    if (!served.some(({ claim }) => claim.sharingKey !== '')) return;
+    const rest = [...queue, ...(first && !stirred ? sharers : [])].filter(wants);
+    queue = rest.filter(({ claim }) => claim.sharingKey !== '').sort(byOrder);
+  }
 }
