@@ -36,12 +36,15 @@ export function parseDuration(text: string): { readonly ms: number } | { readonl
     if (total > MAX_INT64) return invalid;
     at += all.length;
   }
-  return { ms: (negative ? -1 : 1) * (Number(total) / 1e6) };
+  // in two parts: nanoseconds of more than 104 days do not fit a number
+  const ms = Number(total / 1_000_000n) + Number(total % 1_000_000n) / 1e6;
+  return { ms: negative ? 0 - ms : ms };
 }
 
 /** `1m30s`, `1.5s`, `500ms`, `0s`. */
 export function formatDuration(ms: number): string {
-  const nanoseconds = BigInt(Math.round(Math.abs(ms) * 1e6));
+  const whole = Math.trunc(Math.abs(ms));
+  const nanoseconds = BigInt(whole) * 1_000_000n + BigInt(Math.round((Math.abs(ms) - whole) * 1e6));
   if (nanoseconds === 0n) return '0s';
   const sign = ms < 0 ? '-' : '';
   if (nanoseconds < 1_000n) return `${sign}${nanoseconds}ns`;
