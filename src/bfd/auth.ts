@@ -93,9 +93,11 @@ export function authenticate(
     return { drop: 'auth-digest' };
   }
   if (known !== undefined) {
-    // RFC 5880 §6.7.3, §6.7.4: known (meticulous: known + 1) to known + 3 × DetectMult, in circular 32-bit arithmetic
+    // RFC 5880 §6.7.3, §6.7.4: known (meticulous: known + 1) to known + 3 × DetectMult, in circular 32-bit arithmetic. The
+    // letter has this side's multiplier; with the greater one, a peer may lose as many packets as its own allows.
     const ahead = (sequence - known) >>> 0;
-    if (ahead < (isMeticulous(key) ? 1 : 0) || ahead > 3 * detectMult) return { drop: 'auth-sequence' };
+    const most = 3 * Math.max(detectMult, packet.detectMult);
+    if (ahead < (isMeticulous(key) ? 1 : 0) || ahead > most) return { drop: 'auth-sequence' };
   }
   return { sequence };
 }

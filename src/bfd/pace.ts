@@ -56,7 +56,7 @@ function wantedTransmitIntervalMs(session: Session): number {
   return Math.max(inForce.txMs, remote.requiredMinRxMs);
 }
 
-/** The last act of every step: plans the next periodic packet anew if the pace has changed. */
+/** Once in every step, after all that may change the pace: plans the next periodic packet anew if it did. */
 export function reschedule(session: Session, tick: Tick): void {
   // RFC 5880 §6.6: to a peer in Demand mode a change is told by a Poll Sequence
   if (isDemanded(session) && session.poll === 'idle' && session.lastSent !== undefined) {

@@ -32,6 +32,7 @@ export type Cause =
   /** By this side. */
   | 'disabled';
 
+/** A change of state; to Up and from Up is what clients live by. */
 export interface SessionReport {
   readonly report: 'bfd-state';
   readonly session: SessionId;
@@ -190,8 +191,8 @@ function onTick(session: Session, tick: Tick, effects: SessionEffect[]): void {
     session.timers = { ...session.timers, forget: OFF };
   }
   if (session.timers.silence <= now) session.timers = { ...session.timers, silence: OFF };
-  if (session.timers.transmit <= now) sendNow(session, tick, effects);
   reschedule(session, tick);
+  if (session.timers.transmit <= now) sendNow(session, tick, effects);
 }
 
 /** RFC 5880 §6.8.4, and §6.8.1: the peer's discriminator is unknown from here on, in whatever state. */

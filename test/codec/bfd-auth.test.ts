@@ -145,10 +145,11 @@ describe('what is not believed', () => {
 });
 
 describe('the window of sequence numbers', () => {
-  // RFC 5880 §6.7.3, §6.7.4: known (meticulous: known + 1) to known + 3 × DetectMult, modulo 2^32
+  // RFC 5880 §6.7.3, §6.7.4: known (meticulous: known + 1) to known + 3 × DetectMult, modulo 2^32; of the two ends'
+  // multipliers the greater one, and the packets here say 3
   const edges = (known: number, detectMult: number, meticulous: boolean) => {
     const first = known + (meticulous ? 1 : 0);
-    const last = known + 3 * detectMult;
+    const last = known + 3 * Math.max(3, detectMult);
     return [
       [first - 1, 'auth-sequence'],
       [first, undefined],
