@@ -1,11 +1,36 @@
-// One peer: its configuration, at most one connection each way before Established, collision, back-off, what it is
-// told and what it said. The FSM of one connection is in `fsm`.
+// One peer as one machine: its configuration, at most one connection each way before Established, and what it is told.
+// Here is what happens to it and when; `connection` has one connection in motion, `receive` what the peer says, `change`
+// what a new configuration means. Called by speaker. RFC 4271 §8, 4724 §4 and §5.
 
-import type { Family, Ip, Prefix } from '../net/address.ts';
-import type { IoEffect, IoEvent } from '../net/io.ts';
+import type { Family, Ip } from '../net/address.ts';
+import type { IoEffect, IoEvent, SystemError, TcpClosed } from '../net/io.ts';
+import { earliest, OFF, type Step, type Tick, unreachable } from '../net/machine.ts';
 import type { Secret } from '../net/secret.ts';
-import type { Notification } from './notification.ts';
-import type { Wanted } from './rib.ts';
+import { changeOf } from './change.ts';
+import {
+  type Cause,
+  drained,
+  drop,
+  farewell,
+  feed,
+  final,
+  roomFor,
+  sendKeepalive,
+  transmit,
+  warnUnadvertisable,
+} from './connection.ts';
+import { dueEvent, fsmDueAt } from './fsm.ts';
+import { CEASE, CODE, type Notification, notification, shutdownNotification } from './notification.ts';
+import {
+  type Connection,
+  connectionsOf,
+  createConnection,
+  forgetTcp,
+  type PeerState,
+  type Turn,
+} from './peer-state.ts';
+import { receive } from './receive.ts';
+import { ribDueAt, type Wanted, want } from './rib.ts';
 
 /** All that one session needs to know; whole and valid, made by the plan from a BGPPeer. */
 export interface PeerConfig {
@@ -36,6 +61,7 @@ export interface PeerConfig {
   readonly gracefulRestart: boolean;
   /** Never dial. */
   readonly passive: boolean;
+  /** On the routes of one family, counted as `learned` counts them; undefined: no limit. */
   readonly prefixLimit?: { readonly routes: number; readonly action: 'warn' | 'disable-family' | 'reset' };
   /** Keep what the peer announces: the collector, never the speaker. */
   readonly keep: boolean;
@@ -46,7 +72,8 @@ export interface PeerConfig {
 /** How a peer is left: Cease with this subcode and text (RFC 4486, 9003), or silently so that it keeps our routes. */
 export type Leaving =
   | { readonly by: 'cease'; readonly subcode: number; readonly text?: string }
-  | { readonly by: 'graceful-restart' };
+  /** Where the session has graceful restart; else Cease 6/2 with this text. */
+  | { readonly by: 'graceful-restart'; readonly text?: string };
 
 export type PeerEvent =
   | { readonly on: 'configure'; readonly config: PeerConfig }
@@ -74,7 +101,13 @@ export type PeerReport =
       readonly received?: Notification;
     }
   /** A connection that never became a session: refused, timed out, a socket option that the kernel does not have. */
-  | { readonly report: 'peer-failed'; readonly peer: string; readonly why: string }
+  | {
+      readonly report: 'peer-failed';
+      readonly peer: string;
+      readonly why: string;
+      readonly sent?: Notification;
+      readonly received?: Notification;
+    }
   | { readonly report: 'peer-warning'; readonly peer: string; readonly rule: string; readonly text: string }
   | {
       readonly report: 'peer-message';
@@ -87,8 +120,240 @@ export type PeerReport =
 
 export type PeerEffect = IoEffect | PeerReport;
 
-/** A prefix that cannot go over this session, and why; not an error of the session. */
-export interface Unadvertisable {
-  readonly prefix: Prefix;
-  readonly because: 'family-not-negotiated' | 'no-next-hop' | 'attributes-too-long';
+/** One event of one peer. An event for a connection that it does not know is stale and ignored. */
+export function stepPeer(peer: PeerState, event: PeerEvent, tick: Tick): Step<PeerState, PeerEffect> {
+  const turn: Turn = { peer, tick, out: [] };
+  handle(turn, event);
+  settle(turn);
+  const from = peer.state;
+  const to = stateOf(peer);
+  if (from !== to) {
+    peer.state = to;
+    peer.since = tick.now;
+    turn.out.push({ report: 'peer-state', peer: peer.config.name, from, to });
+  }
+  return [peer, turn.out];
+}
+
+function handle(turn: Turn, event: PeerEvent): void {
+  const { peer, tick } = turn;
+  switch (event.on) {
+    case 'configure':
+      configure(turn, event.config);
+      break;
+    case 'wanted':
+      peer.wanted = event.routes;
+      if (peer.session?.session !== undefined) {
+        want(peer.session.session.rib, event.routes, tick.now);
+        warnUnadvertisable(turn, peer.session.session);
+      }
+      transmit(turn);
+      break;
+    case 'leave':
+      leave(turn, event.how);
+      break;
+    case 'tick':
+      expire(turn);
+      break;
+    case 'tcp-opened':
+      opened(turn, event);
+      break;
+    case 'tcp-accepted':
+      accepted(turn, event);
+      break;
+    case 'tcp-closed':
+      closed(turn, event.connection, event.why);
+      break;
+    case 'tcp-data': {
+      const connection = find(peer, event.connection);
+      if (connection !== undefined) receive(turn, connection, event.bytes);
+      break;
+    }
+    case 'tcp-drained': {
+      const connection = find(peer, event.connection);
+      if (connection !== undefined) drained(turn, connection, event.bytes);
+      break;
+    }
+    case 'tcp-listening':
+      break;
+    default:
+      unreachable(event);
+  }
+}
+
+/** The instant of the peer's next timer, `OFF` when none runs. */
+export function peerDueAt(peer: PeerState): number {
+  let due = mayDial(peer) && peer.outbound.fsm.is === 'Idle' ? peer.dialAt : OFF;
+  for (const connection of connectionsOf(peer)) due = Math.min(due, fsmDueAt(connection.fsm));
+  const { session } = peer;
+  if (session?.session === undefined) return due;
+  return earliest({ due, sendHold: session.sendHoldAt, rib: roomFor(session) ? ribDueAt(session.session.rib) : OFF });
+}
+
+/** Everything of it is closed, and it will not dial again. */
+export function isGone(peer: PeerState): boolean {
+  return peer.left && peer.closing.size === 0 && connectionsOf(peer).every(({ id }) => id === undefined);
+}
+
+function find(peer: PeerState, id: string): Connection | undefined {
+  return connectionsOf(peer).find((connection) => connection.id === id);
+}
+
+function stateOf({ session, inbound, outbound }: PeerState): SessionState {
+  if (session !== undefined) return 'Established';
+  const theirs = inbound?.fsm.is ?? 'Idle';
+  return RANK.indexOf(theirs) > RANK.indexOf(outbound.fsm.is) ? theirs : outbound.fsm.is;
+}
+const RANK: readonly SessionState[] = ['Idle', 'Active', 'Connect', 'OpenSent', 'OpenConfirm', 'Established'];
+
+/** No session, none at hand either: a dial then would only collide with what the peer has just confirmed. */
+function mayDial({ left, session, inbound }: PeerState): boolean {
+  return !left && session === undefined && inbound?.fsm.is !== 'OpenConfirm';
+}
+
+/** Our own side as it should be: dialling, or waiting for the peer when passive, exactly while it may. */
+function settle(turn: Turn): void {
+  const { peer, tick } = turn;
+  const { outbound } = peer;
+  if (mayDial(peer)) {
+    if (outbound.fsm.is !== 'Idle' || peer.dialAt > tick.now) return;
+    const on = outbound.fsm.damped
+      ? 'IdleHoldTimer_Expires'
+      : peer.config.passive
+        ? 'AutomaticStart_with_DampPeerOscillations_and_PassiveTcpEstablishment'
+        : 'AutomaticStart_with_DampPeerOscillations';
+    feed(turn, outbound, { on }, { why: 'start' });
+  } else if (outbound.ends === undefined) halt(turn, outbound);
+}
+
+function halt(turn: Turn, connection: Connection): void {
+  feed(turn, connection, { on: 'ManualStop', cease: undefined }, { why: 'stopped', forgiven: 'stop' });
+}
+
+function expire(turn: Turn): void {
+  const { peer, tick } = turn;
+  const { now } = tick;
+  for (const connection of connectionsOf(peer)) {
+    const event = dueEvent(connection.fsm, now);
+    if (event === undefined) continue;
+    const dialled = event.on === 'ConnectRetryTimer_Expires' && connection.fsm.is === 'Connect';
+    if (dialled) failedToConnect(turn, 'ETIMEDOUT', 'the connection was not answered in time');
+    feed(turn, connection, event, { why: WHY[event.on] ?? event.on });
+  }
+  const { session } = peer;
+  if (session !== undefined && session.sendHoldAt <= now) {
+    feed(turn, session, { on: 'SendHoldTimer_Expires' }, { why: 'Send Hold Timer Expired: the peer does not read' });
+  }
+  transmit(turn);
+}
+const WHY: Readonly<Record<string, string>> = { HoldTimer_Expires: 'nothing was heard of the peer for the hold time' };
+
+function failedToConnect({ peer, tick, out }: Turn, code: string, why: string): void {
+  peer.backoff.connects++;
+  peer.lastError = { code, text: why, at: tick.now };
+  out.push({ report: 'peer-failed', peer: peer.config.name, why });
+}
+
+function opened(turn: Turn, event: Extract<IoEvent, { on: 'tcp-opened' | 'tcp-accepted' }>): void {
+  const { outbound } = turn.peer;
+  if (outbound.id !== event.connection) return;
+  outbound.ends = endsOf(event);
+  feed(turn, outbound, { on: 'Tcp_CR_Acked' }, { why: 'connected' });
+}
+
+function endsOf({ local, remote, link }: Extract<IoEvent, { on: 'tcp-opened' | 'tcp-accepted' }>) {
+  return { local, remote, ...(link === undefined ? {} : { link }) };
+}
+
+/** The peer dialled. */
+function accepted(turn: Turn, event: Extract<IoEvent, { on: 'tcp-opened' | 'tcp-accepted' }>): void {
+  const { peer, tick } = turn;
+  const connection = createConnection('peer');
+  connection.id = event.connection;
+  connection.ends = endsOf(event);
+  const isHeld = peer.session !== undefined || peer.backoff.sessions > 0;
+  const isLater = peer.inbound?.theirs !== undefined;
+  if (peer.left || isLater || (isHeld && tick.now < peer.acceptAt)) {
+    drop(turn, connection, 'rst');
+    return;
+  }
+  peer.acceptAt = tick.now + ACCEPT_APART_MS;
+  // one that has not said who it is gives way to the next
+  if (peer.inbound !== undefined) drop(turn, peer.inbound, 'rst');
+  if (peer.session !== undefined) probe(turn, peer.session);
+  peer.inbound = connection;
+  feed(turn, connection, { on: 'AutomaticStart_with_PassiveTcpEstablishment' }, { why: 'accepted' });
+  feed(turn, connection, { on: 'TcpConnectionConfirmed' }, { why: 'accepted' });
+}
+const ACCEPT_APART_MS = 1_000;
+
+/** A peer with a session connects again: it may have restarted. */
+function probe(turn: Turn, session: Connection): void {
+  const restarts = session.theirs?.capabilities.gracefulRestart;
+  if (restarts !== undefined && restarts.families.length > 0) {
+    // RFC 4724 §5: the session is over, without a NOTIFICATION
+    const why = 'the peer has restarted: it connected again';
+    feed(turn, session, { on: 'TcpConnectionFails' }, { why, forgiven: 'peer-restart' });
+  } else sendKeepalive(turn, session); // a peer that knows nothing of the session answers with a reset
+}
+
+function closed(turn: Turn, id: string, why: TcpClosed): void {
+  const { peer } = turn;
+  if (peer.closing.delete(id)) return;
+  const connection = find(peer, id);
+  if (connection === undefined) return;
+  const before = connection.fsm.is;
+  forgetTcp(connection);
+  const cause = closedBecause(why);
+  if (connection === peer.outbound && before !== 'OpenConfirm') failedToConnect(turn, cause.code ?? '', cause.why);
+  feed(turn, connection, { on: 'TcpConnectionFails' }, cause);
+  if (connection === peer.inbound) peer.inbound = undefined;
+}
+
+function closedBecause(why: TcpClosed): Cause {
+  if (why.because === 'fin') return { code: 'FIN', why: 'the peer closed the connection' };
+  return { code: why.error.code, why: textOf(why.error) };
+}
+
+function textOf({ code, call, text }: SystemError): string {
+  return `${call}: ${code}${text === '' || text === code ? '' : `: ${text}`}`;
+}
+
+function configure(turn: Turn, config: PeerConfig): void {
+  const { peer, tick } = turn;
+  const change = changeOf(peer.config, config);
+  if (change === 'hard') {
+    stopAll(turn, notification(CODE.cease, CEASE.otherConfigurationChange), 'the configuration has changed');
+    Object.assign(peer.backoff, { connects: 0, sessions: 0 });
+    peer.offer = 'full';
+    peer.dialAt = tick.now;
+  } else if (change === 'direction' && peer.outbound.ends === undefined) halt(turn, peer.outbound);
+  peer.config = config;
+}
+
+function leave(turn: Turn, how: Leaving): void {
+  const { peer } = turn;
+  peer.left = true;
+  const { session } = peer;
+  const silently = how.by === 'graceful-restart' && session?.negotiated.gracefulRestart !== undefined;
+  const subcode = how.by === 'cease' ? how.subcode : CEASE.administrativeShutdown;
+  const cease = shutdownNotification(subcode, how.text);
+  if (session !== undefined) {
+    if (!silently) farewell(turn, session);
+    // RFC 4724 §4: only a connection that ends without a NOTIFICATION leaves our routes in place
+    const told = silently ? undefined : final(session, cease);
+    const why = silently ? 'left for a graceful restart' : 'left';
+    feed(turn, session, { on: 'ManualStop', cease: told }, { why, forgiven: 'stop' });
+  }
+  for (const connection of connectionsOf(peer)) {
+    feed(turn, connection, { on: 'ManualStop', cease }, { why: 'left', forgiven: 'stop' });
+  }
+}
+
+function stopAll(turn: Turn, cease: Notification, why: string): void {
+  for (const connection of connectionsOf(turn.peer)) {
+    const { is } = connection.fsm;
+    if (is === 'Connect' || is === 'Active') halt(turn, connection);
+    else feed(turn, connection, { on: 'AutomaticStop', cease }, { why, forgiven: 'configuration' });
+  }
 }
