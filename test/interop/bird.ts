@@ -40,7 +40,11 @@ function birdConfiguration(options: RouterOptions): string {
     'protocol device { scan time 1; }',
     'protocol direct { ipv4; ipv6; }',
     ...(['ipv4', 'ipv6'] as const).flatMap((family) => [
-      `protocol kernel kernel_${family} { ${family} { import none; export where source = RTS_BGP; }; merge paths on; }`,
+      ...(options.kernel === false
+        ? []
+        : [
+            `protocol kernel kernel_${family} { ${family} { import none; export where source = RTS_BGP; }; merge paths on; }`,
+          ]),
       `protocol static static_${family} { ${family};`,
       ...announced(family),
       '}',

@@ -3,7 +3,7 @@
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type Lab, ROUTER } from './lab.ts';
 import { type Daemon, until } from './process.ts';
@@ -71,6 +71,11 @@ export class Frr implements Router {
     this.#folder = folder;
     this.#zebra = zebra;
     this.bgpd = bgpd;
+  }
+
+  /** A connection to bgpd's vty, for the caller to close. */
+  connect(): Vty {
+    return new Vty(join(this.#folder, 'bgpd.vty'));
   }
 
   /** What bgpd answers to commands given one after the other, joined. */
@@ -174,25 +179,43 @@ export async function startFrr(lab: Lab, options: RouterOptions): Promise<Frr> {
   return new Frr(folder, zebra, bgpd);
 }
 
-/** The protocol of vtysh: a command and a NUL; the answer ends with three NULs and the command's return code. */
-async function vty(path: string, commands: readonly string[]): Promise<string> {
-  const socket = connect(path);
-  socket.setTimeout(10_000, () => socket.destroy(new Error(`${path} does not answer`)));
-  try {
-    const answers: string[] = [];
-    const input = socket[Symbol.asyncIterator]();
-    for (const command of ['enable', ...commands]) {
-      socket.write(`${command}\0`);
-      let answer = Buffer.alloc(0);
-      while (answer.length < 4 || answer.readUIntBE(answer.length - 4, 3) !== 0) {
-        const { value, done } = await input.next();
-        if (done === true) throw new Error(`${path} closed the connection`);
-        answer = Buffer.concat([answer, value]);
-      }
-      answers.push(answer.subarray(0, -4).toString());
+/** One connection to a daemon's vty socket, for whoever asks often. */
+export class Vty {
+  readonly #path: string;
+  readonly #socket: Socket;
+  readonly #input: NodeJS.AsyncIterator<Buffer>;
+
+  constructor(path: string) {
+    this.#path = path;
+    this.#socket = connect(path);
+    this.#socket.setTimeout(30_000, () => this.#socket.destroy(new Error(`${path} does not answer`)));
+    this.#input = this.#socket[Symbol.asyncIterator]();
+  }
+
+  /** The protocol of vtysh: a command and a NUL; the answer ends with three NULs and the command's return code. */
+  async ask(command: string): Promise<string> {
+    this.#socket.write(`${command}\0`);
+    let answer = Buffer.alloc(0);
+    while (answer.length < 4 || answer.readUIntBE(answer.length - 4, 3) !== 0) {
+      const { value, done } = await this.#input.next();
+      if (done === true) throw new Error(`${this.#path} closed the connection`);
+      answer = Buffer.concat([answer, value]);
     }
-    return answers.join('');
+    return answer.subarray(0, -4).toString();
+  }
+
+  close(): void {
+    this.#socket.destroy();
+  }
+}
+
+async function vty(path: string, commands: readonly string[]): Promise<string> {
+  const connection = new Vty(path);
+  try {
+    let answers = '';
+    for (const command of ['enable', ...commands]) answers += await connection.ask(command);
+    return answers;
   } finally {
-    socket.destroy();
+    connection.close();
   }
 }

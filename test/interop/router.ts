@@ -13,6 +13,8 @@ export interface RouterOptions {
   readonly peers: readonly RouterPeer[];
   /** Prefixes that it announces to its peers. */
   readonly announce?: readonly string[];
+  /** False: the kernel's routes are left alone (BIRD). */
+  readonly kernel?: false;
   /** Lines of this daemon's own language, at the top level. */
   readonly extra?: readonly string[];
 }

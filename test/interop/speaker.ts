@@ -58,9 +58,10 @@ export class Speaker {
     return this.#daemon;
   }
 
-  start(): void {
+  /** Starts it from the clone's command, or from another entry point such as the bundle. */
+  start(program = COMMAND): void {
     this.#daemon = this.#lab.spawn(`fairway-${this.#place}`, this.#place, [
-      ...[process.execPath, COMMAND, 'standalone', '--manifests', this.#folder, '--node', this.#place],
+      ...[process.execPath, program, 'standalone', '--manifests', this.#folder, '--node', this.#place],
       ...['--http', `127.0.0.1:${HTTP_PORT}`, ...this.#arguments],
     ]);
   }

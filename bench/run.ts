@@ -1,0 +1,32 @@
+// `npm run bench [NAME…]`: each bench measures a promise, with the rivals it is held against in the same run. Medians of
+// five. Ends with 1 when a goal was missed, so that a look at the exit code is enough. Needs root for all but `plan`.
+
+import { sweep } from '../test/interop/namespace.ts';
+
+const BENCHES: Readonly<Record<string, () => Promise<() => boolean | Promise<boolean>>>> = {
+  plan: async () => (await import('./plan.ts')).plan,
+  start: async () => (await import('./start.ts')).start,
+  announce: async () => (await import('./announce.ts')).announce,
+  flood: async () => (await import('./flood.ts')).flood,
+};
+
+const asked = process.argv.slice(2);
+const unknown = asked.filter((name) => !Object.hasOwn(BENCHES, name));
+if (unknown.length > 0) {
+  console.error(`no such bench: ${unknown.join(', ')} (there are ${Object.keys(BENCHES).join(', ')})`);
+  process.exit(2);
+}
+const clear = (): void => {
+  sweep(`fairway-lab-${process.pid}`);
+};
+process.on('exit', clear);
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
+
+let met = true;
+for (const [name, load] of Object.entries(BENCHES)) {
+  if (asked.length > 0 && !asked.includes(name)) continue;
+  console.log(`\n== ${name}`);
+  const bench = await load();
+  met = (await bench()) && met;
+}
+process.exitCode = met ? 0 : 1;
