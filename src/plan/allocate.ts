@@ -30,11 +30,9 @@ export interface AllocationEvent {
 }
 
 export interface Allocations {
-  /** Every Service that is ours (`notOurs`), in the order of the snapshot. */
+  /** Every Service that is ours (`notOurs`), in the order of the snapshot. `plan` takes it as `allocated`. */
   readonly services: ReadonlyMap<ServiceKey, Allocation>;
   readonly pools: ReadonlyMap<string, PoolCounters>;
-  /** The same Services with the status that they should have: what `plan` takes where nobody writes status. */
-  readonly settled: ReadonlyMap<ServiceKey, Service>;
   /** For the next call; absent while there is no configuration. */
   readonly memory?: Memory;
 }
@@ -79,15 +77,12 @@ export function allocate(snapshot: Snapshot, before?: Allocations): Allocations 
   const stirred = round.gone.some(({ ips }) => ips.length > 0) || round.changed.some(mayHelpOthers);
   serve(memory, round.changed.filter(wants), round.waiting, stirred);
   const entries = new Map<ServiceKey, Entry>();
-  const settled = new Map<ServiceKey, Service>();
   for (const item of round.line) {
     const entry = 'seen' in item ? item : finish(item);
     entries.set(entry.seen.key, entry);
-    settled.set(entry.seen.key, entry.service);
   }
   return {
     services: entries,
-    settled,
     pools: countPools(memory.ledger, memory.capacities),
     memory: { ...memory, entries, spent: false },
   };
@@ -106,7 +101,7 @@ function withoutConfiguration({ services, settings }: Snapshot): Allocations {
   const refusal: Refusal = { reason: 'noConfiguration', message: 'no configuration was accepted yet' };
   const ours = [...services.values()].filter((service) => notOurs(service, settings) === undefined);
   const answers = ours.map((service) => [service.key, { ips: [], refusal, events: [], service }] as const);
-  return { services: new Map(answers), pools: new Map(), settled: new Map(ours.map((each) => [each.key, each])) };
+  return { services: new Map(answers), pools: new Map() };
 }
 
 function open(pools: readonly Pool[], { loadBalancerClass }: Settings): Memory {

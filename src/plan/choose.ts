@@ -146,9 +146,13 @@ function chooseFrom(ledger: Ledger, pools: readonly Pool[], service: Service, cl
 
 /** The one pool that would give all of them out. */
 function holderOf(ledger: Ledger, ips: readonly Ip[]): Pool | undefined {
-  const pools = new Set(ips.map((ip) => usableBlock(ledger, ip)?.lane.pool));
-  const [pool] = pools;
-  return pools.size === 1 ? pool : undefined;
+  let holder: Pool | undefined;
+  for (const ip of ips) {
+    const pool = usableBlock(ledger, ip)?.lane.pool;
+    if (pool === undefined || (holder !== undefined && pool !== holder)) return undefined;
+    holder = pool;
+  }
+  return holder;
 }
 
 function isCompatible({ serviceAllocation }: Pool, service: Service): boolean {

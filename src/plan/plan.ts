@@ -1,18 +1,30 @@
 // What one node announces: a pure function of the snapshot. The same function answers for every node in `fairway plan`.
+// Results are kept per Service by identity of what they were made from, so that one change among ten thousand Services
+// costs little; a change of Nodes, settings or configuration asks everything anew.
 
 import type { PeerConfig } from '../bgp/peer.ts';
-import type { Wanted } from '../bgp/rib.ts';
-import type { Ip, Prefix } from '../net/address.ts';
+import type { RouteAttributes, Wanted } from '../bgp/rib.ts';
+import type { Config, Pool } from '../config/config.ts';
+import { familyOf, type Ip, type Prefix, parseIp } from '../net/address.ts';
+import { type BgpPool, bgpPool, type Grant, grantsFor } from './advertise.ts';
+import { notOurs } from './allocate.ts';
+import { createElection, type Election, turnOver } from './elect.ts';
 import type { Refusal } from './explain.ts';
-import type { ServiceKey } from './snapshot.ts';
+import { claimsFor, type Layer2Claim, type Layer2Pool, layer2Pool } from './layer2.ts';
+import { type NotServed, peersOf } from './peer.ts';
+import { indexPools, type PoolIndex, poolOf } from './pools.ts';
+import { addGrant, admits, createRoutes, type Routes, reachOf, removeGrant, settle } from './route.ts';
+import type { Endpoint, Node, Service, ServiceKey, Snapshot } from './snapshot.ts';
+
+export type { Layer2Claim } from './layer2.ts';
 
 export interface Plan {
   readonly node: string;
   /** The sessions that this node should hold, by name. */
   readonly peers: readonly PeerConfig[];
   /** Peers of this node that can't be served yet: an `interface` instead of an address. */
-  readonly notServed: readonly { readonly peer: string; readonly because: 'notYetSupported'; readonly text: string }[];
-  /** By peer name: what each session should carry. Every peer in `peers` has an entry. */
+  readonly notServed: readonly NotServed[];
+  /** By peer name: what each session should carry. Every peer in `peers` has an entry; the same map while it is the same. */
   readonly routes: ReadonlyMap<string, Wanted>;
   /** Every Service of type LoadBalancer of our class. */
   readonly services: ReadonlyMap<ServiceKey, ServicePlan>;
@@ -30,12 +42,202 @@ export interface ServicePlan {
 export interface BgpAnnouncement {
   readonly prefix: Prefix;
   readonly peers: readonly string[];
+  /** Why no session carries it, though one carries another prefix of the Service. */
+  readonly refusal?: Refusal;
 }
 
-/** An address that this node answers for (ARP, NDP). */
-export interface Layer2Claim {
-  readonly service: ServiceKey;
-  readonly ip: Ip;
-  /** Empty: all interfaces. */
-  readonly interfaces: readonly string[];
+/** What the next plan of the same node may use again. */
+export interface Memory {
+  readonly election: Election;
+  last: Last | undefined;
+}
+
+interface Last {
+  readonly snapshot: Snapshot;
+  readonly world: World;
+  readonly made: Map<ServiceKey, Made>;
+  readonly plan: Plan;
+}
+
+/** The plan of one Service, what it was made from, and what it gives to the routes. */
+interface Made {
+  readonly service: Service;
+  readonly endpoints: readonly Endpoint[] | undefined;
+  readonly plan: ServicePlan;
+  readonly grants: readonly Grant[];
+}
+
+/** All but the Services: what follows from the configuration, the Nodes and the settings for one node. */
+interface World {
+  readonly node: Node;
+  readonly pools: PoolIndex;
+  readonly bgp: ReadonlyMap<string, BgpPool>;
+  readonly layer2: ReadonlyMap<string, Layer2Pool>;
+  readonly peers: readonly PeerConfig[];
+  readonly notServed: readonly NotServed[];
+  readonly routes: Routes;
+}
+
+const NO_ENDPOINTS: readonly Endpoint[] = [];
+const NO_ATTRIBUTES: ReadonlyMap<string, RouteAttributes> = new Map();
+
+/** Plans of several nodes of one cluster may share an election: owners are the same for all of them. */
+export function createMemory(election: Election = createElection()): Memory {
+  return { election, last: undefined };
+}
+
+/** What the node announces; `memory` belongs to this node alone and is changed. */
+export function plan(snapshot: Snapshot, node: string, memory: Memory = createMemory()): Plan {
+  const { config } = snapshot;
+  if (config === undefined) return withoutConfiguration(snapshot, node);
+  const { last } = memory;
+  const goesOn = last !== undefined && last.plan.node === node && sameWorld(last.snapshot, snapshot);
+  const world = goesOn ? last.world : createWorld(snapshot, config, node, memory);
+  // what was made is kept up to date in place: it is nobody else's
+  const made = goesOn ? last.made : new Map<ServiceKey, Made>();
+  const services = new Map<ServiceKey, ServicePlan>();
+  const fresh: Made[] = [];
+  const stale: Made[] = [];
+  for (const [key, seen] of snapshot.services) {
+    const service = snapshot.allocated?.get(key)?.service ?? seen;
+    const endpoints = snapshot.endpoints.get(key);
+    let one = made.get(key);
+    if (one?.service !== service || one.endpoints !== endpoints) {
+      if (notOurs(service, snapshot.settings) !== undefined) continue;
+      if (one !== undefined) stale.push(one);
+      one = make(world, memory.election, service, endpoints);
+      fresh.push(one);
+      made.set(key, one);
+    }
+    services.set(key, one.plan);
+  }
+  if (made.size > services.size)
+    for (const [key, one] of made)
+      if (!services.has(key)) {
+        stale.push(one);
+        made.delete(key);
+      }
+  if (goesOn && fresh.length + stale.length === 0) return last.plan;
+  // what only changes hands is not touched: new grants come first
+  for (const { grants } of fresh) for (const grant of grants) addGrant(world.routes, grant);
+  for (const { grants } of stale) for (const grant of grants) removeGrant(world.routes, grant);
+  const answer = assemble(world, services, settle(world.routes) || !goesOn ? undefined : last.plan);
+  memory.last = { snapshot, world, made, plan: answer };
+  return answer;
+}
+
+/** A node without a first configuration holds no session and says why. */
+function withoutConfiguration({ services, settings }: Snapshot, node: string): Plan {
+  const withheld = { withheld: { reason: 'noConfiguration', message: 'no configuration was accepted yet' } } as const;
+  const ours = [...services.values()].filter((service) => notOurs(service, settings) === undefined);
+  const plans = ours.map(({ key }) => [key, { ips: [], bgp: withheld, layer2: withheld }] as const);
+  return { node, peers: [], notServed: [], routes: new Map(), services: new Map(plans), layer2: [] };
+}
+
+function sameWorld(a: Snapshot, b: Snapshot): boolean {
+  return (
+    a.config === b.config &&
+    a.settings.ignoreExcludeLabel === b.settings.ignoreExcludeLabel &&
+    a.settings.loadBalancerClass === b.settings.loadBalancerClass &&
+    (a.nodes === b.nodes ||
+      (a.nodes.size === b.nodes.size && [...a.nodes].every(([name, node]) => b.nodes.get(name) === node)))
+  );
+}
+
+function createWorld({ nodes, settings }: Snapshot, config: Config, name: string, { election, last }: Memory): World {
+  turnOver(election);
+  // a node without an object is a bare one
+  const node = nodes.get(name) ?? { name, labels: {}, networkUnavailable: false, excluded: false };
+  const usable = [...nodes.values()]
+    .filter(({ networkUnavailable, excluded }) => !networkUnavailable && (!excluded || settings.ignoreExcludeLabel))
+    .map((each) => each.name)
+    .sort();
+  const { peers, notServed } = peersOf(config, node);
+  const advertisements = config.pools.flatMap(({ bgpAdvertisements }) => bgpAdvertisements);
+  return {
+    node,
+    pools: indexPools(config.pools),
+    bgp: new Map(config.pools.map((pool) => [pool.name, bgpPool(pool, node, settings)])),
+    layer2: new Map(config.pools.map((pool) => [pool.name, layer2Pool(pool, name, usable)])),
+    peers,
+    notServed,
+    routes: createRoutes(peers, advertisements, last?.world.routes.attributes ?? NO_ATTRIBUTES),
+  };
+}
+
+function make(world: World, election: Election, service: Service, seen: readonly Endpoint[] | undefined): Made {
+  const found = addressesOf(world.pools, service);
+  if ('reason' in found) {
+    const withheld = { withheld: found };
+    return { service, endpoints: seen, plan: { ips: [], bgp: withheld, layer2: withheld }, grants: [] };
+  }
+  const { ips, pool } = found;
+  const endpoints = seen ?? NO_ENDPOINTS;
+  const granted = grantsFor(wanted(world.bgp, pool.name), service, ips, endpoints);
+  const claimed = claimsFor(wanted(world.layer2, pool.name), election, service, ips, endpoints);
+  const bgp = 'reason' in granted ? { withheld: granted } : announced(world, granted);
+  const layer2 = 'reason' in claimed ? { withheld: claimed } : { announced: claimed };
+  const grants = 'reason' in granted ? [] : granted;
+  return { service, endpoints: seen, plan: { ips, pool: pool.name, bgp, layer2 }, grants };
+}
+
+/** What the Service was given, and the pool it is from, whether the pool would still give it out or not. */
+function addressesOf(
+  pools: PoolIndex,
+  { ingress }: Service,
+): { readonly ips: readonly Ip[]; readonly pool: Pool } | Refusal {
+  if (ingress.length === 0) return { reason: 'noIPAllocated', message: 'the Service has no address' };
+  const ips: Ip[] = [];
+  for (const { ip = '', hostname = '' } of ingress) {
+    const parsed = parseIp(ip);
+    if (parsed === undefined)
+      return { reason: 'invalidIP', message: `status holds "${ip || hostname}", which is no IP address` };
+    ips.push(parsed);
+  }
+  const pool = poolOf(pools, ips);
+  return pool === undefined
+    ? { reason: 'ipNotAllowed', message: `${ips.join(' and ')} ${ips.length > 1 ? 'lie' : 'lies'} in no one pool` }
+    : { ips, pool };
+}
+
+/** Which sessions carry each prefix because of these grants. */
+function announced({ peers, routes, node }: World, grants: readonly Grant[]): ServicePlan['bgp'] {
+  const [only, another] = grants;
+  if (only !== undefined && another === undefined) {
+    const reach = reachOf(routes, only.advertisement, familyOf(only.prefix));
+    if (reach.length > 0) return { announced: [{ prefix: only.prefix, peers: reach }] };
+  }
+  const byPrefix = new Map<Prefix, readonly string[]>();
+  for (const { prefix, advertisement } of grants) {
+    const reach = reachOf(routes, advertisement, familyOf(prefix));
+    const others = byPrefix.get(prefix);
+    byPrefix.set(prefix, others === undefined ? reach : [...new Set([...others, ...reach])].sort());
+  }
+  const refusal = (prefix: Prefix): Refusal => {
+    const given = grants.filter((grant) => grant.prefix === prefix);
+    return given.some(({ advertisement }) => peers.some(({ name }) => admits(advertisement, name)))
+      ? { reason: 'noPeerForFamily', message: `no session of node ${node.name} carries ${familyOf(prefix)} prefixes` }
+      : { reason: 'noPeer', message: `node ${node.name} has no session among those that the advertisement names` };
+  };
+  const told = [...byPrefix].map(([prefix, names]) =>
+    names.length > 0 ? { prefix, peers: names } : { prefix, peers: names, refusal: refusal(prefix) },
+  );
+  const first = told[0]?.prefix;
+  const nobody = told.every((each) => each.peers.length === 0);
+  return nobody && first !== undefined ? { withheld: refusal(first) } : { announced: told };
+}
+
+/** `before`: the plan whose routes still hold. */
+function assemble(world: World, services: ReadonlyMap<ServiceKey, ServicePlan>, before: Plan | undefined): Plan {
+  const layer2: Layer2Claim[] = [];
+  for (const service of services.values())
+    if ('announced' in service.layer2) for (const claim of service.layer2.announced) layer2.push(claim);
+  const routes = before?.routes ?? new Map([...world.routes.views].map(([peer, view]) => [peer, view.wanted]));
+  return { node: world.node.name, peers: world.peers, notServed: world.notServed, routes, services, layer2 };
+}
+
+function wanted<T>(byPool: ReadonlyMap<string, T>, pool: string): T {
+  const found = byPool.get(pool);
+  if (found === undefined) throw new Error(`a pool of another configuration: ${pool}`);
+  return found;
 }

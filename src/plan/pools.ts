@@ -66,9 +66,13 @@ export function blockOf(index: PoolIndex, ip: Ip): Block | undefined {
 
 /** The pool that holds all of them, usable or not; undefined: none does. */
 export function poolOf(index: PoolIndex, ips: readonly Ip[]): Pool | undefined {
-  const pools = new Set(ips.map((ip) => blockOf(index, ip)?.lane.pool));
-  const [pool] = pools;
-  return pools.size === 1 ? pool : undefined;
+  let holder: Pool | undefined;
+  for (const ip of ips) {
+    const pool = blockOf(index, ip)?.lane.pool;
+    if (pool === undefined || (holder !== undefined && pool !== holder)) return undefined;
+    holder = pool;
+  }
+  return holder;
 }
 
 /** Rank of an address that lies in the block; undefined: one of those that `avoidBuggyIPs` leaves out. */

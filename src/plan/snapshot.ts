@@ -64,6 +64,8 @@ export interface Snapshot {
   /** The configuration in force; undefined until a first one was accepted. */
   readonly config: Config | undefined;
   readonly services: ReadonlyMap<ServiceKey, Service>;
+  /** What `allocate` gave, where nobody writes status: `plan` then reads these Services in place of their namesakes. */
+  readonly allocated?: ReadonlyMap<ServiceKey, { readonly service: Service }>;
   readonly endpoints: ReadonlyMap<ServiceKey, readonly Endpoint[]>;
   readonly nodes: ReadonlyMap<string, Node>;
   readonly settings: Settings;

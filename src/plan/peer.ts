@@ -1,0 +1,94 @@
+// BGPPeers of the configuration as sessions of one node: which of them it holds, and with which defaults. Called by plan.
+
+import type { PeerConfig } from '../bgp/peer.ts';
+import type { Config, Peer } from '../config/config.ts';
+import { matchesAny } from '../config/selector.ts';
+import { type Family, familyOf, type Ip, ipFromBytes } from '../net/address.ts';
+import type { Node } from './snapshot.ts';
+
+const HOLD_TIME_MS = 90_000;
+const KEEPALIVE_TIME_MS = 30_000;
+/** RFC 4271 §10. */
+const CONNECT_RETRY_MS = 120_000;
+
+/** A peer of this node that can't be served yet. */
+export interface NotServed {
+  readonly peer: string;
+  readonly because: 'notYetSupported';
+  readonly text: string;
+}
+
+/** The sessions that the node should hold, and the peers that it can't serve, each in the order of the configuration. */
+export function peersOf(
+  config: Config,
+  node: Node,
+): { readonly peers: readonly PeerConfig[]; readonly notServed: readonly NotServed[] } {
+  const mine = config.peers.filter(({ nodeSelectors }) => matchesAny(nodeSelectors, node.labels));
+  const fallbackRouterId = routerIdOfName(node.name);
+  return {
+    peers: mine.flatMap((peer) => (peer.address === undefined ? [] : sessionOf(peer, peer.address, fallbackRouterId))),
+    notServed: mine.flatMap(({ name, address, interface: link }) =>
+      address !== undefined
+        ? []
+        : {
+            peer: name,
+            because: 'notYetSupported',
+            text: `peering over interface ${link} without an address is not served yet`,
+          },
+    ),
+  };
+}
+
+/** CRC-32 (IEEE) of the name, written little-endian: what MetalLB falls back to where no IPv4 address is known. */
+export function routerIdOfName(name: string): Ip {
+  const crc = crc32(Buffer.from(name));
+  return ipFromBytes(Uint8Array.of(crc, crc >>> 8, crc >>> 16, crc >>> 24));
+}
+
+function sessionOf(peer: Peer, address: Ip, fallbackRouterId: Ip): PeerConfig {
+  const { bfdProfile, routerId, source, vrf, password, ttlSecurity, localAsn } = peer;
+  const families: readonly Family[] = peer.dualStack ? ['ipv4', 'ipv6'] : [familyOf(address)];
+  const warning = `bfdProfile ${bfdProfile} is read but not served yet: the session runs without BFD`;
+  return {
+    name: peer.name,
+    address,
+    port: peer.port,
+    localAs: peer.myAsn,
+    remoteAs: peer.remote,
+    fallbackRouterId,
+    ...timesOf(peer),
+    connectRetryMs: peer.connectTimeMs ?? CONNECT_RETRY_MS,
+    families,
+    ebgpMultiHop: peer.ebgpMultiHop,
+    gracefulRestart: peer.gracefulRestart,
+    passive: false,
+    keep: false,
+    warnings: bfdProfile === undefined ? [] : [warning],
+    ...(localAsn !== undefined && { shownAs: localAsn }),
+    ...(routerId !== undefined && { routerId }),
+    ...(source !== undefined && { source }),
+    ...(vrf !== undefined && { device: vrf }),
+    ...(password !== undefined && { md5: password }),
+    ...(ttlSecurity !== undefined && { ttlSecurity }),
+  };
+}
+
+/** Neither given: the defaults of every mode. One given: the other follows as a third of it or three times it. */
+function timesOf({ holdTimeMs: hold, keepaliveTimeMs: keepalive }: Peer): {
+  readonly holdTimeMs: number;
+  readonly keepaliveTimeMs: number;
+} {
+  if (hold === undefined && keepalive === undefined)
+    return { holdTimeMs: HOLD_TIME_MS, keepaliveTimeMs: KEEPALIVE_TIME_MS };
+  const holdTimeMs = hold ?? (keepalive ?? 0) * 3;
+  return { holdTimeMs, keepaliveTimeMs: keepalive ?? holdTimeMs / 3 };
+}
+
+function crc32(bytes: Uint8Array): number {
+  let crc = 0xffffffff;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
+  }
+  return ~crc >>> 0;
+}
