@@ -28,16 +28,18 @@ export function attachL2(
   nodes: readonly Labelled[],
 ): ReadonlyMap<string, readonly L2Advertisement[]> {
   const attached = new Map<string, L2Advertisement[]>();
-  const seen = new Set<string>();
+  const poolsByEssence = new Map<string, Set<string>>();
   for (const resource of resources) {
     about('L2Advertisement', resource.name, () => {
       const advertisement = parseL2Advertisement(resource, nodes);
       const key = essence(advertisement);
+      const pooled = poolsByEssence.get(key) ?? new Set();
+      poolsByEssence.set(key, pooled);
       for (const pool of selectPools(resource, pools)) {
         // an equal one is not attached twice, unless preferences are involved: those add up
         if (advertisement.scores.size === 0) {
-          if (seen.has(`${pool} ${key}`)) continue;
-          seen.add(`${pool} ${key}`);
+          if (pooled.has(pool)) continue;
+          pooled.add(pool);
         }
         append(attached, pool, advertisement);
       }

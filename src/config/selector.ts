@@ -128,7 +128,7 @@ function term(key: string, operator: string, values: readonly string[], field?: 
       refuse('selector', `values[${i}][${key}]: Invalid value: ${quoted(value)}: ${wrong.join('; ')}`, field);
     }
   }
-  return { key, operator: known, values: values.toSorted() };
+  return { key, operator: known, values };
 }
 
 const NAME = /^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/;

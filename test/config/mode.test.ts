@@ -222,6 +222,19 @@ describe('frr and frr-k8s', () => {
     }
   });
 
+  it('names the first of several peers that one clashes with, whichever node they meet on', () => {
+    const named = (name: string, address: string, myASN: number, ...nodes: readonly string[]) =>
+      peer(name, { peerAddress: address, myASN, ...at(...nodes) });
+    const objects = [
+      ...NODES,
+      named('a', '10.0.0.1', 1, 'n3'),
+      named('b', '10.0.0.2', 1, 'n1'),
+      named('c', '10.0.0.3', 2, 'n1', 'n3'),
+    ];
+    expect(refused(objects).message).toContain('peer 10.0.0.3 has myAsn different from 10.0.0.1,');
+    expect(frrCheck(resources(objects))).toHaveLength(1);
+  });
+
   it('with no mode chosen all three only warn, and the configuration stands', () => {
     const config = accepted([peer('a'), peer('b', { myASN: 1, routerID: '1.1.1.1' })], { bgpType: 'unset' });
     expect(config.peers.map(({ name }) => name)).toEqual(['a', 'b']);

@@ -398,6 +398,7 @@ describe('BGP advertisements', () => {
     ],
     ['different local pref - different peers & same nodes', { peers: ['x'] }, { peers: ['y', 'z'] }],
     ['different local pref - one for some Services', { serviceSelectors: [{ matchLabels: { a: 'b' } }] }, {}],
+    ['different local pref - the other for some Services', {}, { serviceSelectors: [{ matchLabels: { a: 'b' } }] }],
   ])('%s', (_, one, other) => {
     expect(attached(bgp('adv1', { localPref: 100, ...one }), bgp('adv2', { localPref: 200, ...other }))).toHaveLength(
       2,
