@@ -1,9 +1,9 @@
-// How this room says no. A reader or parser throws `Refused` at the first broken rule; each door of the room (readResource,
-// parseConfig, nativeCheck, frrCheck, webhookCheck) turns it into `Invalid` with `attempt`, so that it never leaves the room.
+// How readers and parsers of objects say no: they throw `Refused` at the first broken rule, and each door (readResource,
+// parseConfig, the mode checks, the readers of k8s) turns it into `Invalid` with `attempt`, so that it never gets further.
 
 import type { Invalid } from './resource.ts';
 
-/** Thrown within this room only. */
+/** Thrown within readers and parsers only. */
 export class Refused extends Error {
   readonly invalid: Invalid;
 
