@@ -20,14 +20,17 @@ export interface Cursor {
 const WITHDRAWN_AT = HEADER_LENGTH + 2;
 const EMPTY_LENGTH = HEADER_LENGTH + 4;
 
-/** Messages that withdraw all these prefixes of one family, in their order. */
+/**
+ * Messages that withdraw all these prefixes of one family, in their order. IPv4 ones go into MP_UNREACH_NLRI where RFC 8950
+ * was negotiated, as FRR and BIRD have it: what came with MP_REACH_NLRI goes the same way.
+ */
 export function packWithdrawals(
   family: Family,
   prefixes: readonly Prefix[],
   negotiated: Negotiated,
   cursor: Cursor = { next: 0 },
 ): Generator<Uint8Array> {
-  return family === 'ipv4'
+  return family === 'ipv4' && !negotiated.extendedNextHop
     ? packClassicWithdrawals(prefixes, negotiated.maxSend, cursor)
     : packMultiprotocol(
         ATTRIBUTE.mpUnreachNlri,
