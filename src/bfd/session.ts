@@ -202,7 +202,6 @@ function onDetectionTimeExpired(session: Session, tick: Tick, effects: SessionEf
   session.remote = { ...session.remote, discriminator: 0, requiredMinRxMs: UNHEARD.requiredMinRxMs };
   // Nobody is there to send a Final.
   session.poll = 'idle';
-  session.inForce = session.advertised;
   if (session.state !== 'Init' && session.state !== 'Up') return;
   changeState(session, 'Down', DETECTION_TIME_EXPIRED, 'detection-expired', tick, effects);
   sendNow(session, tick, effects);
@@ -210,7 +209,6 @@ function onDetectionTimeExpired(session: Session, tick: Tick, effects: SessionEf
 
 /** RFC 5880 §6.8.16: from the beginning, with no diagnostic. */
 function enable(session: Session, tick: Tick, effects: SessionEffect[]): void {
-  session.timers = { ...session.timers, silence: OFF };
   changeState(session, 'Down', 0, 'enabled', tick, effects);
   sendNow(session, tick, effects);
   reschedule(session, tick);

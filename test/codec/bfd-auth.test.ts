@@ -115,6 +115,10 @@ describe('what is not believed', () => {
     const short = signed(by, 1).slice(0, 30);
     short[3] = 30;
     expect(verdict(short, [by])).toEqual({ drop: 'auth-length' });
+    const coherent = signed(by, 1).slice(0, 48);
+    coherent[3] = 48;
+    coherent[25] = 24;
+    expect(verdict(coherent, [by])).toEqual({ drop: 'auth-length' });
     const longer = Uint8Array.of(...signed(by, 1), 0);
     longer[3] = 53;
     expect(verdict(longer, [by])).toEqual({ drop: 'auth-length' });

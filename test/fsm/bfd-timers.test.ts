@@ -154,6 +154,13 @@ describe('Detection Time (6.8.4)', () => {
     expect(driven.session.remote.discriminator).toBe(0);
   });
 
+  it('and with it a Poll that nobody is there to answer', () => {
+    const driven = up().retune({ desiredMinTxMs: 900 }).pass(900);
+    expect(driven.last).toMatchObject({ state: 'Up', poll: true });
+    driven.pass(5000);
+    expect(driven.last).toMatchObject({ state: 'Down', poll: false, desiredMinTxMs: 1000 });
+  });
+
   it('forgets it also in Down and in AdminDown', () => {
     const down = new Driven().hear({ state: 'Up' }).pass(999);
     expect(down.session).toMatchObject({ state: 'Down', remote: { discriminator: PEER } });
