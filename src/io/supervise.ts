@@ -7,15 +7,21 @@ import type { Log } from './log.ts';
 /** sysexits.h EX_SOFTWARE: a bug. Kubernetes starts us again, and graceful restart keeps the routes meanwhile. */
 const BUG = 70;
 
+/** A terminal signals the whole process group, and npm or a shell passes the same signal on: one wish, not two. */
+const ECHO_MS = 500;
+
 /**
  * Calls `leave` at the first SIGTERM or SIGINT and ends with 0 once it is done, or after `limitMs`; a second signal ends
  * at once.
  */
 export function leaveOnSignal(leave: (signal: string) => Promise<void>, limitMs: number): void {
-  let leaving = false;
+  let leavingSince: number | undefined;
   const handle = (signal: 'SIGTERM' | 'SIGINT') => {
-    if (leaving) process.exit(128 + constants.signals[signal]);
-    leaving = true;
+    if (leavingSince !== undefined) {
+      if (performance.now() - leavingSince > ECHO_MS) process.exit(128 + constants.signals[signal]);
+      return;
+    }
+    leavingSince = performance.now();
     setTimeout(() => process.exit(0), limitMs).unref();
     void leave(signal).then(() => process.exit(0));
   };
