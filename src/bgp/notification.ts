@@ -153,12 +153,16 @@ export function notification(code: number, subcode = 0, data: Uint8Array = NO_DA
 
 /** `6/2 Cease, Administrative Shutdown`; what is not registered stays a number. A Hard Reset names what it wraps. */
 export function describeNotification(n: Notification): string {
-  const known = NAMES[n.code];
-  const name = known?.name ?? `code ${n.code}`;
-  const subname = known?.subcodes[n.subcode] ?? (n.subcode === 0 ? undefined : `subcode ${n.subcode}`);
   const inner = unwrapHardReset(n);
-  const wrapped = inner === undefined ? '' : ` (${describeNotification(inner)})`;
-  return `${n.code}/${n.subcode} ${name}${subname === undefined ? '' : `, ${subname}`}${wrapped}`;
+  // one level: a peer may wrap as often as a message has room
+  return inner === undefined ? registeredName(n) : `${registeredName(n)} (${registeredName(inner)})`;
+}
+
+function registeredName({ code, subcode }: Notification): string {
+  const known = NAMES[code];
+  const name = known?.name ?? `code ${code}`;
+  const subname = known?.subcodes[subcode] ?? (subcode === 0 ? undefined : `subcode ${subcode}`);
+  return `${code}/${subcode} ${name}${subname === undefined ? '' : `, ${subname}`}`;
 }
 
 /**
