@@ -13,8 +13,10 @@ import { until } from '../test/interop/process.ts';
 /** A candidate that is connected and waits. */
 export interface Announcer {
   readonly pid: number;
-  /** Announces everything; the instant at which it was told, in ms since the epoch. */
-  readonly go: () => Promise<number>;
+  /** Tells it to announce everything. */
+  readonly go: () => Promise<void>;
+  /** When it was told, in ms since the epoch; asked once all has arrived. */
+  readonly toldAt: () => number;
 }
 
 export type StartAnnouncer = (lab: Lab, prefixes: readonly string[]) => Promise<Announcer>;
@@ -40,14 +42,11 @@ export async function startOurs(lab: Lab, prefixes: readonly string[]): Promise<
     ...[node(1).ipv4, `${NODE_AS}`, ROUTER.ipv4, `${ROUTER_AS}`, file],
   ]);
   await until('ours waits', () => daemon.log().includes('established'), 20_000);
-  const go = async (): Promise<number> => {
-    daemon.signal('SIGUSR2');
-    return until('ours was told', () => {
-      const told = /^told (\S+)$/m.exec(daemon.log())?.[1];
-      return told === undefined ? undefined : Number(told);
-    });
+  return {
+    pid: daemon.pid,
+    go: async () => daemon.signal('SIGUSR2'),
+    toldAt: () => Number(/^told (\S+)$/m.exec(daemon.log())?.[1]),
   };
-  return { pid: daemon.pid, go };
 }
 
 export async function startBirdAnnouncer(lab: Lab, prefixes: readonly string[]): Promise<Announcer> {
@@ -65,12 +64,12 @@ export async function startBirdAnnouncer(lab: Lab, prefixes: readonly string[]):
     kernel: false,
   });
   await until('BIRD is up', async () => (await bird.state(ROUTER.ipv4)) === 'Established', 20_000);
-  const go = async (): Promise<number> => {
-    const told = now();
+  let told = Number.NaN;
+  const go = async (): Promise<void> => {
+    told = now();
     await bird.ask('enable burst');
-    return told;
   };
-  return { pid: bird.daemon.pid, go };
+  return { pid: bird.daemon.pid, go, toldAt: () => told };
 }
 
 export async function startGobgpAnnouncer(lab: Lab, prefixes: readonly string[]): Promise<Announcer> {
@@ -83,12 +82,12 @@ export async function startGobgpAnnouncer(lab: Lab, prefixes: readonly string[])
   lab.spawn('inject', 'n1', ['/usr/bin/gobgp', 'mrt', 'inject', 'global', pipe]);
   const stream = createWriteStream(pipe);
   await new Promise((resolve) => stream.once('open', resolve));
-  const go = async (): Promise<number> => {
-    const told = now();
+  let told = Number.NaN;
+  const go = async (): Promise<void> => {
+    told = now();
     stream.write(dump);
-    return told;
   };
-  return { pid: gobgp.daemon.pid, go };
+  return { pid: gobgp.daemon.pid, go, toldAt: () => told };
 }
 
 /** A TABLE_DUMP_V2 file (RFC 6396 §4.3): one peer, one entry for each IPv4 prefix. */
