@@ -1,0 +1,89 @@
+// `fairway standalone`: flags and environment to a running Standalone, and its end.
+
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { BgpType } from '../config/resource.ts';
+import { createLog, LOG_LEVELS, type LogLevel } from '../io/log.ts';
+import { dieLoudly, leaveOnSignal } from '../io/supervise.ts';
+import type { SocketAddress } from '../net/io.ts';
+import { Standalone } from '../standalone.ts';
+import { readSocketAddress, readSocketAddresses } from './options.ts';
+import { VERSION } from './version.ts';
+
+/** From the first signal to the end of the process. */
+const LEAVE_MS = 4_500;
+
+interface Flags {
+  readonly manifests: string;
+  readonly node: string;
+  readonly http: SocketAddress;
+  readonly bgpListen?: readonly SocketAddress[];
+  readonly state?: string;
+  readonly lbClass?: string;
+  readonly ignoreExcludeLb?: true;
+  readonly logLevel: LogLevel;
+}
+
+export function standaloneCommand(): Command {
+  return new Command('standalone')
+    .description(
+      'Serves a folder of manifests (Service, EndpointSlice, Node, Namespace, Secret and the kinds of metallb.io) as one\n' +
+        'node of a cluster would: gives addresses to Services and announces them by BGP. The folder is watched.',
+    )
+    .requiredOption('--manifests <dir>', 'folder of *.yaml, *.yml and *.json')
+    .requiredOption('--node <name>', 'name of this node')
+    .addOption(
+      new Option('--http <addr:port>', 'where state, metrics and health are served')
+        .argParser(readSocketAddress)
+        .default(readSocketAddress('127.0.0.1:7472'), '127.0.0.1:7472'),
+    )
+    .option(
+      '--bgp-listen <addr:port,…>',
+      'accept BGP connections of configured peers here (default: dial only)',
+      readSocketAddresses,
+    )
+    .option('--state <file>', 'where addresses are remembered (default: DIR.state.json)')
+    .option('--lb-class <class>', 'serve Services of this loadBalancerClass (default: those without one)')
+    .option('--ignore-exclude-lb', 'announce also from a node that is labelled to be left out')
+    .addOption(new Option('--log-level <level>', 'how much is logged').choices(LOG_LEVELS).default('info'))
+    .addHelpText(
+      'after',
+      '\nEnvironment: METALLB_BGP_TYPE (native, frr, frr-k8s; unset: what only FRR mode refuses is a warning),\n' +
+        'METALLB_NAMESPACE (metallb-system). SIGTERM leaves all peers; a second one ends at once.',
+    )
+    .action(run);
+}
+
+async function run(flags: Flags): Promise<void> {
+  const log = createLog(flags.logLevel);
+  const { manifests, node, http, lbClass } = flags;
+  const options = {
+    ...{ manifests, node, http, version: VERSION },
+    listen: flags.bgpListen ?? [],
+    stateFile: flags.state ?? `${manifests.replace(/\/+$/, '')}.state.json`,
+    settings: {
+      ...(lbClass !== undefined && { loadBalancerClass: lbClass }),
+      ignoreExcludeLabel: flags.ignoreExcludeLb === true,
+    },
+    bgpType: bgpTypeOf(process.env['METALLB_BGP_TYPE']),
+    namespace: process.env['METALLB_NAMESPACE'] || 'metallb-system',
+  };
+  let standalone: Standalone | undefined;
+  dieLoudly(log, () => standalone?.recent ?? []);
+  try {
+    standalone = await Standalone.start(options, log);
+  } catch (fault) {
+    log.error({ op: 'startup', error: (fault as Error).message }, 'cannot start');
+    process.exit(1);
+  }
+  const running = standalone;
+  leaveOnSignal((signal) => {
+    log.info({ op: 'shutdown', signal }, 'leaving');
+    return running.leave();
+  }, LEAVE_MS);
+}
+
+function bgpTypeOf(text: string | undefined): BgpType {
+  if (text === undefined || text === '') return 'unset';
+  if (text === 'native' || text === 'frr' || text === 'frr-k8s') return text;
+  throw new InvalidArgumentError(`METALLB_BGP_TYPE is "${text}", not native, frr or frr-k8s`);
+}

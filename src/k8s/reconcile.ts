@@ -1,0 +1,161 @@
+// From what the folder says to what this node should do: index → configuration → allocation → plan, as a whole at
+// each change. Remembers only what the next round builds on. Called by standalone.
+
+import type { Config } from '../config/config.ts';
+import { parseConfig } from '../config/parse.ts';
+import type { ApiObject, BgpType, Resources } from '../config/resource.ts';
+import type { Ip } from '../net/address.ts';
+import { type Allocations, allocate } from '../plan/allocate.ts';
+import { createMemory, type Plan, plan } from '../plan/plan.ts';
+import type { Node, Service, ServiceKey, Settings, Snapshot } from '../plan/snapshot.ts';
+import type { FolderContent } from './directory.ts';
+import { createIndexer, type Indexed, type Indexer, index } from './indexer.ts';
+import { type Remark, remarksOn } from './remarks.ts';
+
+export interface ReconcileOptions {
+  readonly node: string;
+  readonly settings: Settings;
+  readonly bgpType: BgpType;
+  /** MetalLB's. */
+  readonly namespace: string;
+}
+
+/** Which Service has which addresses, as it is kept over a restart. */
+export type Kept = ReadonlyMap<ServiceKey, { readonly ips: readonly Ip[]; readonly pool?: string }>;
+
+/** What one round came to. */
+export interface Round {
+  readonly remarks: readonly Remark[];
+  readonly configuration: Configuration;
+  readonly allocations: Allocations;
+  readonly plan: Plan;
+  /** To be remembered; what it was before while there is no configuration. */
+  readonly kept: Kept;
+}
+
+export interface Configuration {
+  /** In force; undefined before a first one was accepted. */
+  readonly config: Config | undefined;
+  /** Why the latest one was refused; undefined: it is the one in force. */
+  readonly refused: string | undefined;
+  /** No Node object has this node's name. */
+  readonly bareNode: boolean;
+}
+
+type Outcome = ReturnType<typeof parseConfig>;
+
+export class Reconciler {
+  readonly #options: ReconcileOptions;
+  readonly #indexer: Indexer;
+  readonly #bare: Node;
+  readonly #planMemory = createMemory();
+  readonly #seeded = new WeakMap<Service, Service>();
+  #parsed: { readonly resources: Resources; readonly outcome: Outcome } | undefined;
+  #config: Config | undefined;
+  #services: ReadonlyMap<ServiceKey, Service> = new Map();
+  #last: Round | undefined;
+  #kept: Kept;
+
+  constructor(options: ReconcileOptions, kept: Kept) {
+    this.#options = options;
+    this.#bare = { name: options.node, labels: {}, networkUnavailable: false, excluded: false };
+    this.#indexer = createIndexer({ namespace: options.namespace, assumeClusterIps: true });
+    this.#kept = kept;
+  }
+
+  get last(): Round | undefined {
+    return this.#last;
+  }
+
+  /** The content must be complete. Throws nothing: what is wrong with it is in the answer. */
+  take(content: FolderContent): Round {
+    const { node, settings } = this.#options;
+    const objects = content.objects.map(({ object }) => object);
+    const indexed = index(this.#indexer, objects);
+    const configuration = this.#configure(indexed);
+    const { endpoints, nodes } = indexed;
+    const services = this.#keepBroken(indexed);
+    const snapshot: Snapshot = {
+      config: this.#config,
+      services: this.#withStatus(services),
+      endpoints,
+      nodes: configuration.bareNode ? new Map([...nodes, [node, this.#bare]]) : nodes,
+      settings,
+    };
+    const allocations = allocate(snapshot, this.#last?.allocations);
+    const planned = plan({ ...snapshot, allocated: allocations.services }, node, this.#planMemory);
+    if (this.#config !== undefined) this.#kept = this.#keep(allocations, services, content.faults.length > 0);
+    this.#services = services;
+    const remarks = remarksOn(content.objects, indexed);
+    this.#last = { remarks, configuration, allocations, plan: planned, kept: this.#kept };
+    return this.#last;
+  }
+
+  /**
+   * The new configuration as a whole, or the old one and the reason. An object that cannot be read is one; one of another
+   * namespace is not part of it.
+   */
+  #configure({ resources, nodes, problems }: Indexed): Configuration {
+    const bareNode = !nodes.has(this.#options.node);
+    const problem = problems.find(({ object, invalid }) => invalid.rule !== 'namespace' && !ofTraffic(object));
+    const outcome = problem === undefined ? this.#parse(resources, bareNode) : problem;
+    if ('config' in outcome) this.#config = outcome.config;
+    return { config: this.#config, refused: 'invalid' in outcome ? outcome.invalid.message : undefined, bareNode };
+  }
+
+  /** A Service that cannot be read stays as it was: an API server would have refused the change. */
+  #keepBroken({ services, problems }: Indexed): ReadonlyMap<ServiceKey, Service> {
+    const broken = problems.filter(({ object }) => object.kind === 'Service');
+    if (broken.length === 0) return services;
+    const kept = new Map(services);
+    for (const { object } of broken) {
+      const key = `${object.metadata.namespace ?? 'default'}/${object.metadata.name}`;
+      const last = this.#services.get(key);
+      if (last !== undefined) kept.set(key, last);
+    }
+    return kept;
+  }
+
+  #parse(resources: Resources, bareNode: boolean): Outcome {
+    if (this.#parsed?.resources === resources) return this.#parsed.outcome;
+    const { node, bgpType, namespace } = this.#options;
+    const nodes = bareNode ? [...resources.nodes, { name: node, labels: {} }] : resources.nodes;
+    const outcome = parseConfig({ ...resources, nodes }, { bgpType, namespace, node });
+    this.#parsed = { resources, outcome };
+    return outcome;
+  }
+
+  /** What is kept is the status of a Service as it is first seen, and again when it reads otherwise. */
+  #withStatus(services: ReadonlyMap<ServiceKey, Service>): ReadonlyMap<ServiceKey, Service> {
+    if (this.#kept.size === 0) return services;
+    const seeded = new Map<ServiceKey, Service>();
+    for (const [key, service] of services) {
+      let known = this.#seeded.get(service);
+      if (known === undefined) {
+        const kept = this.#kept.get(key);
+        known = kept === undefined ? service : withStatus(service, kept.ips, kept.pool);
+        this.#seeded.set(service, known);
+      }
+      seeded.set(key, known);
+    }
+    return seeded;
+  }
+
+  #keep({ services }: Allocations, seen: ReadonlyMap<ServiceKey, Service>, incomplete: boolean): Kept {
+    const kept = new Map<ServiceKey, { readonly ips: readonly Ip[]; readonly pool?: string }>();
+    for (const [key, { ips, pool }] of services)
+      if (ips.length > 0) kept.set(key, { ips, ...(pool !== undefined && { pool }) });
+    // a Service that only a broken file keeps from being seen has not given its address up
+    if (incomplete) for (const [key, entry] of this.#kept) if (!seen.has(key)) kept.set(key, entry);
+    return kept;
+  }
+}
+
+function withStatus(service: Service, ips: readonly Ip[], pool: string | undefined): Service {
+  return { ...service, ingress: ips.map((ip) => ({ ip })), ...(pool !== undefined && { allocatedFromPool: pool }) };
+}
+
+/** Not part of a configuration. */
+function ofTraffic({ kind }: ApiObject): boolean {
+  return kind === 'Service' || kind === 'EndpointSlice';
+}

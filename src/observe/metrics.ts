@@ -1,0 +1,221 @@
+// Every metric in one table: name, labels, and how it is read from what the process holds at the moment of a scrape.
+// Names and labels are MetalLB's where MetalLB has them; ours begin with `fairway_`. io/metrics serves the table.
+
+import type { PeerView } from '../bgp/view.ts';
+import type { Allocation, Allocations } from '../plan/allocate.ts';
+import type { Plan } from '../plan/plan.ts';
+import { peerLabel } from './log.ts';
+
+/** All that metrics are read from, at the moment of a scrape. */
+export interface Observed {
+  readonly node: string;
+  readonly peers: readonly PeerView[];
+  readonly plan: Plan | undefined;
+  readonly allocations: Allocations | undefined;
+  readonly configuration: { readonly loaded: boolean; readonly stale: boolean };
+  readonly counts: Counts;
+}
+
+/** What only a history can tell. */
+export interface Counts {
+  updates: number;
+  updateErrors: number;
+  connectionsRefused: number;
+  manifestFaults: number;
+}
+
+interface Sample {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+interface Row {
+  readonly name: string;
+  readonly type: 'gauge' | 'counter';
+  readonly labels: readonly string[];
+  readonly help: string;
+  readonly read: (seen: Observed) => readonly Sample[];
+}
+
+const one = (value: number): readonly Sample[] => [{ labels: {}, value }];
+
+function ofPeers(name: string, type: Row['type'], help: string, value: (peer: PeerView) => number): Row {
+  const read = ({ peers }: Observed) =>
+    peers.map((peer) => ({ labels: { peer: peerLabel(peer) }, value: value(peer) }));
+  return { name: `metallb_bgp_${name}`, type, labels: ['peer'], help, read };
+}
+
+function sum(counts: Readonly<Record<string, number>>): number {
+  return Object.values(counts).reduce((total, count) => total + count, 0);
+}
+
+type PoolCount = Allocations['pools'] extends ReadonlyMap<string, infer P> ? P : never;
+
+function ofPools(name: string, help: string, value: (pool: PoolCount) => bigint): Row {
+  const read = ({ allocations }: Observed) =>
+    [...(allocations?.pools ?? [])].map(([pool, counters]) => ({ labels: { pool }, value: Number(value(counters)) }));
+  return { name: `metallb_allocator_${name}`, type: 'gauge', labels: ['pool'], help, read };
+}
+
+export const METRICS: readonly Row[] = [
+  ofPeers('session_up', 'gauge', 'BGP session state (1 is up, 0 is down)', ({ state }) =>
+    Number(state === 'Established'),
+  ),
+  ofPeers('announced_prefixes_total', 'gauge', 'Prefixes that the peer was told', ({ counters }) => counters.announced),
+  ofPeers(
+    'pending_prefixes_total',
+    'gauge',
+    'Prefixes that the peer should be told',
+    ({ counters }) => counters.wanted,
+  ),
+  ofPeers('received_prefixes_total', 'gauge', 'Prefixes that the peer announces', ({ counters }) =>
+    sum(counters.learned),
+  ),
+  ofPeers('updates_total', 'counter', 'UPDATE messages sent', ({ counters }) => counters.sent['UPDATE'] ?? 0),
+  ofPeers(
+    'updates_total_received',
+    'counter',
+    'UPDATE messages received',
+    ({ counters }) => counters.received['UPDATE'] ?? 0,
+  ),
+  ofPeers('opens_sent', 'counter', 'OPEN messages sent', ({ counters }) => counters.sent['OPEN'] ?? 0),
+  ofPeers('opens_received', 'counter', 'OPEN messages received', ({ counters }) => counters.received['OPEN'] ?? 0),
+  ofPeers(
+    'notifications_sent',
+    'counter',
+    'NOTIFICATION messages sent',
+    ({ counters }) => counters.sent['NOTIFICATION'] ?? 0,
+  ),
+  ofPeers('keepalives_sent', 'counter', 'KEEPALIVE messages sent', ({ counters }) => counters.sent['KEEPALIVE'] ?? 0),
+  ofPeers(
+    'keepalives_received',
+    'counter',
+    'KEEPALIVE messages received',
+    ({ counters }) => counters.received['KEEPALIVE'] ?? 0,
+  ),
+  ofPeers(
+    'route_refresh_sent',
+    'counter',
+    'ROUTE-REFRESH messages sent',
+    ({ counters }) => counters.sent['ROUTE-REFRESH'] ?? 0,
+  ),
+  ofPeers('total_sent', 'counter', 'BGP messages sent', ({ counters }) => sum(counters.sent)),
+  ofPeers('total_received', 'counter', 'BGP messages received', ({ counters }) => sum(counters.received)),
+  ofPools('addresses_total', 'Usable addresses', ({ total }) => total.both),
+  ofPools('ipv4_addresses_total', 'Usable IPv4 addresses', ({ total }) => total.ipv4),
+  ofPools('ipv6_addresses_total', 'Usable IPv6 addresses', ({ total }) => total.ipv6),
+  ofPools('addresses_in_use_total', 'Addresses in use', ({ assigned }) => assigned.ipv4 + assigned.ipv6),
+  ofPools('ipv4_addresses_in_use_total', 'IPv4 addresses in use', ({ assigned }) => assigned.ipv4),
+  ofPools('ipv6_addresses_in_use_total', 'IPv6 addresses in use', ({ assigned }) => assigned.ipv6),
+  {
+    name: 'metallb_speaker_announced',
+    type: 'gauge',
+    labels: ['service', 'protocol', 'node', 'ip'],
+    help: 'Addresses that this node announces',
+    read: ({ plan, node }) =>
+      [...(plan?.services ?? [])].flatMap(([service, { ips, bgp }]) =>
+        'announced' in bgp ? ips.map((ip) => ({ labels: { service, protocol: 'bgp', node, ip }, value: 1 })) : [],
+      ),
+  },
+  {
+    name: 'metallb_k8s_client_updates_total',
+    type: 'counter',
+    labels: [],
+    help: 'Changes of the manifests that were processed',
+    read: ({ counts }) => one(counts.updates),
+  },
+  {
+    name: 'metallb_k8s_client_update_errors_total',
+    type: 'counter',
+    labels: [],
+    help: 'Changes of the manifests whose configuration was refused',
+    read: ({ counts }) => one(counts.updateErrors),
+  },
+  {
+    name: 'metallb_k8s_client_config_loaded_bool',
+    type: 'gauge',
+    labels: [],
+    help: '1 once a configuration was accepted',
+    read: ({ configuration }) => one(Number(configuration.loaded)),
+  },
+  {
+    name: 'metallb_k8s_client_config_stale_bool',
+    type: 'gauge',
+    labels: [],
+    help: '1 while the latest configuration is refused',
+    read: ({ configuration }) => one(Number(configuration.stale)),
+  },
+  {
+    name: 'fairway_bgp_malformed_updates_total',
+    type: 'counter',
+    labels: ['peer', 'rule'],
+    help: 'UPDATE messages that broke a rule (RFC 7606)',
+    read: ({ peers }) =>
+      peers.flatMap((peer) =>
+        Object.entries(peer.counters.faults).map(([rule, value]) => ({
+          labels: { peer: peerLabel(peer), rule },
+          value,
+        })),
+      ),
+  },
+  {
+    name: 'fairway_bgp_last_error',
+    type: 'gauge',
+    labels: ['peer', 'code'],
+    help: '1 for the latest error of a peer without session: code/subcode of a NOTIFICATION or the name of a system error',
+    read: ({ peers }) =>
+      peers.flatMap((peer) =>
+        peer.lastError === undefined || peer.state === 'Established'
+          ? []
+          : [{ labels: { peer: peerLabel(peer), code: peer.lastError.code }, value: 1 }],
+      ),
+  },
+  {
+    name: 'fairway_bgp_peer_warnings',
+    type: 'gauge',
+    labels: ['peer'],
+    help: 'Fields of a peer that have no effect yet, and rules that it broke on this session',
+    read: ({ peers }) => peers.map((peer) => ({ labels: { peer: peerLabel(peer) }, value: peer.warnings.length })),
+  },
+  {
+    name: 'fairway_bgp_unserved_peers',
+    type: 'gauge',
+    labels: ['reason'],
+    help: 'Peers of this node that are not served',
+    read: ({ plan }) => countBy(plan?.notServed ?? [], ({ because }) => because, 'reason'),
+  },
+  {
+    name: 'fairway_services_without_address',
+    type: 'gauge',
+    labels: ['reason'],
+    help: 'Services that should have an address and have none',
+    read: ({ allocations }) =>
+      countBy([...(allocations?.services.values() ?? [])].filter(isRefused), ({ refusal }) => refusal.reason, 'reason'),
+  },
+  {
+    name: 'fairway_connections_refused_total',
+    type: 'counter',
+    labels: [],
+    help: 'BGP connections from addresses that are no peer',
+    read: ({ counts }) => one(counts.connectionsRefused),
+  },
+  {
+    name: 'fairway_manifest_faults',
+    type: 'gauge',
+    labels: [],
+    help: 'Files and objects that cannot be read at the moment',
+    read: ({ counts }) => one(counts.manifestFaults),
+  },
+];
+
+function isRefused(
+  allocation: Allocation,
+): allocation is Allocation & { readonly refusal: NonNullable<Allocation['refusal']> } {
+  return allocation.refusal !== undefined;
+}
+
+function countBy<T>(things: readonly T[], key: (thing: T) => string, label: string): readonly Sample[] {
+  const counts = new Map<string, number>();
+  for (const thing of things) counts.set(key(thing), (counts.get(key(thing)) ?? 0) + 1);
+  return [...counts].map(([name, value]) => ({ labels: { [label]: name }, value }));
+}
