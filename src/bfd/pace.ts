@@ -98,6 +98,7 @@ export function compose(session: Session, final: boolean): ControlPacket {
     yourDiscriminator: remote.discriminator,
     desiredMinTxMs: advertised.txMs,
     requiredMinRxMs: advertised.rxMs,
-    requiredMinEchoRxMs: 0,
+    // RFC 5880 §4.1, §6.8.13: 0 says that we do not loop
+    requiredMinEchoRxMs: session.parameters.echo?.receiveMs ?? 0,
   };
 }

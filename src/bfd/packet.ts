@@ -83,6 +83,8 @@ export const DROP_REASONS = [
   'auth-sequence',
   /** This side is administratively down: heard, and no more. */
   'admin-down',
+  /** An echo that is not ours, not under way any more, or came twice. */
+  'echo',
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 

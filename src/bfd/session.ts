@@ -6,6 +6,7 @@
 import type { Step, Tick } from '../net/machine.ts';
 import { earliest, OFF, unreachable } from '../net/machine.ts';
 import { authenticate, isMeticulous, sectionOctets, sign } from './auth.ts';
+import { composeEcho, echoReturned, rescheduleEcho } from './echo.ts';
 import { armDetection, compose, gapMs, mayTransmit, reschedule, retune, wantedIntervals } from './pace.ts';
 import type { ControlPacket, DropReason, SessionState } from './packet.ts';
 import { encode, MANDATORY_OCTETS } from './packet.ts';
@@ -15,6 +16,8 @@ import { toldBy, UNHEARD } from './variables.ts';
 export type SessionEvent =
   /** A packet that `demultiplex` found to be ours; `bytes` is the datagram that it was decoded from. */
   | { readonly on: 'packet'; readonly packet: ControlPacket; readonly bytes: Uint8Array; readonly ttl: number }
+  /** What arrived on the echo port. */
+  | { readonly on: 'echo'; readonly bytes: Uint8Array }
   /** All input up to `now` has been given. Only a tick lets a timer expire. */
   | { readonly on: 'tick' }
   | { readonly on: 'configure'; readonly parameters: SessionParameters }
@@ -28,6 +31,7 @@ export type Cause =
   | 'peer-down'
   | 'peer-admin-down'
   | 'detection-expired'
+  | 'echo-failed'
   | 'enabled'
   /** By this side. */
   | 'disabled';
@@ -39,7 +43,7 @@ export interface SessionReport {
   readonly from: SessionState;
   readonly to: SessionState;
   readonly because: Cause;
-  /** The path failed (RFC 5882 §3.2): it was Up, and neither side took it down on purpose. */
+  /** It was Up, and the path failed: clients take their sessions down. */
   readonly failure: boolean;
   /** Codes of RFC 5880 §4.1: ours, and the last one that the peer told. */
   readonly diagnostic: number;
@@ -48,9 +52,14 @@ export interface SessionReport {
 
 export type SessionEffect =
   | { readonly do: 'bfd-send'; readonly session: SessionId; readonly bytes: Uint8Array }
+  | { readonly do: 'bfd-echo'; readonly session: SessionId; readonly bytes: Uint8Array }
   | SessionReport;
 
+/** The path failed (RFC 5882 §3.2, §4.2); neither side took the session down on purpose. */
+const FAILURES: ReadonlySet<Cause> = new Set(['peer-down', 'detection-expired', 'echo-failed']);
+
 const DETECTION_TIME_EXPIRED = 1;
+const ECHO_FUNCTION_FAILED = 2;
 const NEIGHBOR_SIGNALED_DOWN = 3;
 const ADMINISTRATIVELY_DOWN = 7;
 
@@ -86,8 +95,9 @@ export function startSession(
     lastSentAt: tick.now - intervals.txMs,
     lastHeardAt: -OFF,
     transmitIntervalMs: OFF,
-    timers: { transmit: OFF, detect: OFF, forget: OFF, silence: OFF },
-    counters: { sent: 0, received: 0, upEvents: 0, downEvents: 0, drops: {} },
+    echo: { intervalMs: OFF, outstanding: [] },
+    timers: { transmit: OFF, detect: OFF, forget: OFF, silence: OFF, echoTransmit: OFF, echoDetect: OFF },
+    counters: { sent: 0, received: 0, echoesSent: 0, echoesReceived: 0, upEvents: 0, downEvents: 0, drops: {} },
   };
   reschedule(session, tick);
   return session;
@@ -104,6 +114,9 @@ export function step(session: Session, event: SessionEvent, tick: Tick): Step<Se
     case 'packet':
       onPacket(session, event.packet, event.bytes, event.ttl, tick, effects);
       break;
+    case 'echo':
+      onEcho(session, event.bytes, tick);
+      break;
     case 'tick':
       onTick(session, tick, effects);
       break;
@@ -111,7 +124,6 @@ export function step(session: Session, event: SessionEvent, tick: Tick): Step<Se
       session.parameters = event.parameters;
       retune(session);
       if (session.timers.detect !== OFF) armDetection(session);
-      reschedule(session, tick);
       break;
     case 'enable':
       if (session.state === 'AdminDown') enable(session, tick, effects);
@@ -122,6 +134,8 @@ export function step(session: Session, event: SessionEvent, tick: Tick): Step<Se
     default:
       return unreachable(event);
   }
+  reschedule(session, tick);
+  rescheduleEcho(session, tick);
   return [session, effects];
 }
 
@@ -148,7 +162,6 @@ function onPacket(
   retune(session);
   armDetection(session);
   if (session.state === 'AdminDown') {
-    reschedule(session, tick);
     count(session, 'admin-down');
     return;
   }
@@ -159,7 +172,6 @@ function onPacket(
   // RFC 5880 §6.8.6: a Poll is answered at once, outside the schedule; the Final tells a new state as well as any packet
   if (packet.poll) send(session, true, effects);
   else if (changed) sendNow(session, tick, effects);
-  reschedule(session, tick);
 }
 
 /** Why the session does not believe a packet; undefined: it does, and the sequence number is taken over. */
@@ -191,8 +203,26 @@ function onTick(session: Session, tick: Tick, effects: SessionEffect[]): void {
     session.timers = { ...session.timers, forget: OFF };
   }
   if (session.timers.silence <= now) session.timers = { ...session.timers, silence: OFF };
+  if (session.state === 'Up' && session.timers.echoDetect <= now) {
+    // RFC 5880 §6.8.5
+    changeState(session, 'Down', ECHO_FUNCTION_FAILED, 'echo-failed', tick, effects);
+    sendNow(session, tick, effects);
+  }
   reschedule(session, tick);
+  rescheduleEcho(session, tick);
   if (session.timers.transmit <= now) sendNow(session, tick, effects);
+  if (session.timers.echoTransmit <= now) sendEcho(session, tick, effects);
+}
+
+function onEcho(session: Session, bytes: Uint8Array, tick: Tick): void {
+  const { counters } = session;
+  if (!echoReturned(session, bytes, tick)) count(session, 'echo');
+  else session.counters = { ...counters, echoesReceived: counters.echoesReceived + 1 };
+}
+
+function sendEcho(session: Session, tick: Tick, effects: SessionEffect[]): void {
+  session.counters = { ...session.counters, echoesSent: session.counters.echoesSent + 1 };
+  effects.push({ do: 'bfd-echo', session: session.id, bytes: composeEcho(session, tick) });
 }
 
 /** RFC 5880 §6.8.4, and §6.8.1: the peer's discriminator is unknown from here on, in whatever state. */
@@ -211,7 +241,6 @@ function onDetectionTimeExpired(session: Session, tick: Tick, effects: SessionEf
 function enable(session: Session, tick: Tick, effects: SessionEffect[]): void {
   changeState(session, 'Down', 0, 'enabled', tick, effects);
   sendNow(session, tick, effects);
-  reschedule(session, tick);
 }
 
 /** RFC 5880 §6.8.16: the peer is told for as long as it takes it to notice silence, then nothing more is sent. */
@@ -221,7 +250,6 @@ function disable(session: Session, tick: Tick, effects: SessionEffect[]): void {
   const peerDetectionTimeMs = parameters.detectMult * Math.max(advertised.txMs, remote.requiredMinRxMs);
   session.timers = { ...session.timers, silence: tick.now + peerDetectionTimeMs };
   sendNow(session, tick, effects);
-  reschedule(session, tick);
 }
 
 function changeState(
@@ -239,7 +267,7 @@ function changeState(
   if (to === 'Up') session.counters = { ...counters, upEvents: counters.upEvents + 1 };
   if (from === 'Up') session.counters = { ...counters, downEvents: counters.downEvents + 1 };
   retune(session);
-  const failure = from === 'Up' && (because === 'peer-down' || because === 'detection-expired');
+  const failure = from === 'Up' && FAILURES.has(because);
   const remoteDiagnostic = remote.diagnostic;
   effects.push({ report: 'bfd-state', session: id, from, to, because, failure, diagnostic, remoteDiagnostic });
 }

@@ -23,6 +23,8 @@ export interface SessionParameters {
   readonly passive: boolean;
   /** Lowest TTL that is accepted: 255 over a single hop (RFC 5881 §5). */
   readonly minTtl: number;
+  /** The Echo function, single hop alone: how often we send, and how often at most the peer may. Absent: neither. */
+  readonly echo?: { readonly transmitMs: number; readonly receiveMs: number };
   /** The first one signs, all of them are accepted; empty: no authentication. */
   readonly keys: readonly Key[];
 }
@@ -52,6 +54,9 @@ export interface SessionCounters {
   readonly sent: number;
   /** Accepted ones; the others are in `drops`. */
   readonly received: number;
+  readonly echoesSent: number;
+  /** Of ours, come back. */
+  readonly echoesReceived: number;
   readonly upEvents: number;
   /** From Up. */
   readonly downEvents: number;
@@ -84,8 +89,10 @@ export interface Session {
   lastHeardAt: number;
   /** Between periodic packets, before jitter; OFF: none are sent. */
   transmitIntervalMs: number;
+  /** Tokens of the echoes that are under way, oldest first; the interval is OFF while none are sent. */
+  echo: { readonly intervalMs: number; readonly outstanding: readonly number[] };
   /** detect: one Detection Time of silence; forget: two; silence: an AdminDown session has said so for long enough. */
-  timers: Timers<'transmit' | 'detect' | 'forget' | 'silence'>;
+  timers: Timers<'transmit' | 'detect' | 'forget' | 'silence' | 'echoTransmit' | 'echoDetect'>;
   counters: SessionCounters;
 }
 

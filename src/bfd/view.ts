@@ -26,6 +26,8 @@ export interface SessionView {
   /** Absent until the peer was heard. */
   readonly detectionTimeMs?: number;
   readonly polling: boolean;
+  /** Between our echoes, before jitter; absent while none are sent. */
+  readonly echoIntervalMs?: number;
   /** What the peer's last packet told; absent until one came. */
   readonly remote?: RemoteView;
   readonly counters: SessionCounters;
@@ -62,6 +64,7 @@ export function viewSession(session: Session): SessionView {
     ...(session.transmitIntervalMs !== OFF && { transmitIntervalMs: session.transmitIntervalMs }),
     ...(heard && { detectionTimeMs: detectionTimeMs(session) }),
     polling: session.poll === 'polling',
+    ...(session.echo.intervalMs !== OFF && { echoIntervalMs: session.echo.intervalMs }),
     ...(heard && { remote: { ...remote, diagnostic: diagnosticName(remote.diagnostic) } }),
     counters: session.counters,
   };

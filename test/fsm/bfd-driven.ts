@@ -49,6 +49,7 @@ export class Driven {
   random = 0.5;
   sent: Sent[] = [];
   reports: SessionReport[] = [];
+  echoes: { readonly at: number; readonly bytes: Uint8Array }[] = [];
 
   constructor(parameters: Partial<SessionParameters> = {}) {
     this.session = startSession('s', MINE, { ...PARAMETERS, ...parameters }, this.#tick());
@@ -63,6 +64,10 @@ export class Driven {
     for (const effect of effects) {
       if ('report' in effect) {
         this.reports.push(effect);
+        continue;
+      }
+      if (effect.do === 'bfd-echo') {
+        this.echoes.push({ at: this.now, bytes: effect.bytes });
         continue;
       }
       const result = decode(effect.bytes);
@@ -102,6 +107,7 @@ export class Driven {
   clear(): this {
     this.sent = [];
     this.reports = [];
+    this.echoes = [];
     return this;
   }
 

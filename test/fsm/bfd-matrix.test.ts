@@ -17,6 +17,8 @@ type Happening =
   | 'hears Init with Poll'
   | 'hears Up with Poll'
   | 'hears with TTL 254'
+  | 'an echo'
+  | 'echoes stop coming back'
   | 'Detection Time passes'
   | 'transmit timer'
   | 'configure'
@@ -39,7 +41,7 @@ const ignored = stays('AdminDown');
 /** RFC 5880 §6.8.6: Init and Up by the peer's packets; LocalDiag is not named there and stays. */
 const rises = (to: 'Init' | 'Up', ...sends: string[]): Cell => ({ to, diag: 0, sends, because: 'handshake' });
 const falls = (because: Cause, ...sends: string[]): Cell => ({ to: 'Down', diag: 3, sends, because });
-const fails = (diag: 1 | 3, because: Cause, ...sends: string[]): Cell => ({
+const fails = (diag: 1 | 2 | 3, because: Cause, ...sends: string[]): Cell => ({
   to: 'Down',
   diag,
   sends,
@@ -64,6 +66,8 @@ const MATRIX: Readonly<Record<SessionState, Readonly<Record<Happening, Cell>>>> 
     'hears Init with Poll': ignored,
     'hears Up with Poll': ignored,
     'hears with TTL 254': ignored,
+    'an echo': ignored,
+    'echoes stop coming back': ignored,
     'Detection Time passes': ignored,
     'transmit timer': stays('AdminDown', 'AdminDown P'),
     configure: ignored,
@@ -80,6 +84,8 @@ const MATRIX: Readonly<Record<SessionState, Readonly<Record<Happening, Cell>>>> 
     'hears Init with Poll': rises('Up', 'Up F'),
     'hears Up with Poll': stays('Down', 'Down F'),
     'hears with TTL 254': stays('Down'),
+    'an echo': stays('Down'),
+    'echoes stop coming back': stays('Down'),
     'Detection Time passes': stays('Down'),
     'transmit timer': stays('Down', 'Down'),
     configure: stays('Down'),
@@ -96,6 +102,8 @@ const MATRIX: Readonly<Record<SessionState, Readonly<Record<Happening, Cell>>>> 
     'hears Init with Poll': rises('Up', 'Up F'),
     'hears Up with Poll': rises('Up', 'Up F'),
     'hears with TTL 254': stays('Init'),
+    'an echo': stays('Init'),
+    'echoes stop coming back': stays('Init'),
     'Detection Time passes': { to: 'Down', diag: 1, sends: ['Down'], because: 'detection-expired' },
     'transmit timer': stays('Init', 'Init'),
     configure: stays('Init'),
@@ -112,6 +120,8 @@ const MATRIX: Readonly<Record<SessionState, Readonly<Record<Happening, Cell>>>> 
     'hears Init with Poll': stays('Up', 'Up F'),
     'hears Up with Poll': stays('Up', 'Up F'),
     'hears with TTL 254': stays('Up'),
+    'an echo': stays('Up'),
+    'echoes stop coming back': fails(2, 'echo-failed', 'Down P'),
     'Detection Time passes': fails(1, 'detection-expired', 'Down'),
     'transmit timer': stays('Up', 'Up'),
     configure: stays('Up'),
@@ -138,6 +148,15 @@ const DO: Readonly<Record<Happening, (driven: Driven) => Driven>> = {
   'hears Init with Poll': (driven) => driven.hear({ state: 'Init', poll: true }),
   'hears Up with Poll': (driven) => driven.hear({ state: 'Up', poll: true }),
   'hears with TTL 254': (driven) => driven.hear({ state: 'AdminDown', poll: true }, { ttl: 254 }),
+  'an echo': (driven) => driven.do({ on: 'echo', bytes: new Uint8Array(8) }),
+  'echoes stop coming back': (driven) => {
+    // Both ends offer echoes; in Up the first one leaves and is lost.
+    driven.retune({ echo: { transmitMs: 50, receiveMs: 50 } });
+    driven.session.remote = { ...driven.session.remote, requiredMinEchoRxMs: 50 };
+    driven.do({ on: 'tick' });
+    driven.now += 3 * 50;
+    return driven.do({ on: 'tick' });
+  },
   'Detection Time passes': (driven) => {
     const { timers } = driven.session;
     driven.now = timers.detect;

@@ -103,7 +103,7 @@ export class World {
     this.ends[side].session = session;
     for (const effect of effects) {
       if ('report' in effect) this.reports.push({ ...effect, at: this.now, side });
-      else this.#fly(side, effect.bytes);
+      else if (effect.do === 'bfd-send') this.#fly(side, effect.bytes);
     }
   }
 
