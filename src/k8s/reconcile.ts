@@ -127,7 +127,6 @@ export class Reconciler {
 
   /** What is kept is the status of a Service as it is first seen, and again when it reads otherwise. */
   #withStatus(services: ReadonlyMap<ServiceKey, Service>): ReadonlyMap<ServiceKey, Service> {
-    if (this.#kept.size === 0) return services;
     const seeded = new Map<ServiceKey, Service>();
     for (const [key, service] of services) {
       let known = this.#seeded.get(service);
