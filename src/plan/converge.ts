@@ -94,7 +94,7 @@ export function keep({ ledger }: Books, job: Job): void {
   if ('reason' in wanted) {
     const message = `invalid requested loadbalancer IPs: ${wanted.message}`;
     job.events.push({ type: 'Warning', reason: 'LoadBalancerFailed', message });
-  } else if (wanted.length > 0 && !(wanted.length === ips.length && wanted.every((ip) => ips.includes(ip)))) return;
+  } else if (wanted.length > 0 && !isAnswered(service, wanted, ips)) return;
   hold(ledger, job, ips, found.pool);
 }
 
@@ -176,6 +176,12 @@ function forbid(ledger: Ledger, { service, events }: Job): Refusal | undefined {
 function mayHold(service: Service, families: ReadonlySet<Family>): boolean {
   if (isDual(service) && service.familyPolicy === 'PreferDualStack') return true;
   return families.size === service.clusterFamilies.length && service.clusterFamilies.every((f) => families.has(f));
+}
+
+/** Exactly what was asked for, and it is what may be asked for: one address of each family of the Service. */
+function isAnswered({ clusterFamilies }: Service, wanted: readonly Ip[], ips: readonly Ip[]): boolean {
+  const all = wanted.length === ips.length && wanted.every((ip) => ips.includes(ip));
+  return all && ips.length === clusterFamilies.length;
 }
 
 function lacksSecond({ service, ips }: Job): boolean {

@@ -372,7 +372,7 @@ const outcome = ({ ips, refusal }: Allocation): readonly string[] | string | und
   ips.length > 0 ? ips : refusal?.reason;
 
 describe('one Service', () => {
-  it.each(rows)('%s', (_, key, fields, expected, ...events) => {
+  it.each(rows.map((row) => ({ name: row[0], row })))('$name', ({ row: [, key, fields, expected, ...events] }) => {
     const answer = only(allocate(snapshot(pools, [service(key, fields)])));
     expect(outcome(answer)).toEqual(expected);
     expect(answer.refusal === undefined).toBe(answer.ips.length > 0);
