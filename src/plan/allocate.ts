@@ -181,27 +181,16 @@ function byOrder(a: Job, b: Job): number {
   return b.entries - a.entries || (ageA === ageB ? a.position - b.position : ageA < ageB ? -1 : 1);
 }
 
-/** It gave an address back, or others may share one with it that could not before. */
+/** It gave an address back, or holds one on other terms than before. */
 function mayHelpOthers({ old, ips, claim }: Job): boolean {
-  const mayShare = claim.sharingKey !== '' && ips.length > 0;
-  if (old === undefined) return mayShare;
-  if (old.ips.some((ip) => !ips.includes(ip))) return true;
-  return sameClaim(old.claim, claim)
-    ? mayShare && ips.some((ip) => !old.ips.includes(ip))
-    : old.ips.length > 0 || mayShare;
+  if (old === undefined || old.ips.length === 0) return false;
+  return !sameClaim(old.claim, claim) || old.ips.some((ip) => !ips.includes(ip));
 }
 
 /**
- * Lets those in want choose, in order. Whoever waits from earlier rounds is asked again only when something stirred;
- * and whoever may share, again whenever a Service with a sharing key got an address.
+ * Lets those in want choose, in order, once. Whoever is served takes what those before could not use, so nobody is
+ * helped by it; those who wait from earlier rounds are asked again only when something was given back.
  */
 function serve(books: Books, newcomers: readonly Job[], waiting: readonly Job[], stirred: boolean): void {
-  const sharers = waiting.filter(({ claim }) => claim.sharingKey !== '');
-  let queue = [...newcomers, ...(stirred ? waiting : [])].sort(byOrder);
-  for (let first = true; queue.length > 0; first = false) {
-    const served = queue.filter((job) => seek(books, job));
-    if (!served.some(({ claim }) => claim.sharingKey !== '')) return;
-    const rest = [...queue, ...(first && !stirred ? sharers : [])].filter(wants);
-    queue = rest.filter(({ claim }) => claim.sharingKey !== '').sort(byOrder);
-  }
+  for (const job of [...newcomers, ...(stirred ? waiting : [])].sort(byOrder)) seek(books, job);
 }

@@ -103,27 +103,26 @@ export function wants(job: Job): boolean {
   return job.forbidden === undefined && (job.ips.length === 0 || lacksSecond(job));
 }
 
-/** Gets the Service what it lacks; false: nothing, and `failed` says why. */
-export function seek({ ledger, order }: Books, job: Job): boolean {
+/** Gets the Service what it lacks, or `failed` says why not. */
+export function seek({ ledger, order }: Books, job: Job): void {
   const { service, claim, pool: name } = job;
   const [first] = job.ips;
   const pool = name === undefined ? undefined : ledger.index.lanes.get(name)?.ipv4.pool;
-  if (first === undefined || pool === undefined) {
-    const choice = choose(ledger, order, service, claim);
-    if ('reason' in choice) job.failed = choice;
+  if (first !== undefined && pool !== undefined) {
+    const second = chooseSecond(ledger, claim, pool, familyOf(first) === 'ipv4' ? 'ipv6' : 'ipv4');
+    if (typeof second !== 'string') job.failed = second;
     else {
-      hold(ledger, job, choice.ips, choice.pool);
-      job.events.push({ type: 'Normal', reason: 'IPAllocated', message: `Assigned IP ${quoted(choice.ips)}` });
+      hold(ledger, job, [first, second], pool);
+      job.events.push({ type: 'Normal', reason: 'IPAllocated', message: `Assigned additional IP "${second}"` });
     }
-    return !('reason' in choice);
+    return;
   }
-  const second = chooseSecond(ledger, claim, pool, familyOf(first) === 'ipv4' ? 'ipv6' : 'ipv4');
-  if (typeof second !== 'string') job.failed = second;
+  const choice = choose(ledger, order, service, claim);
+  if ('reason' in choice) job.failed = choice;
   else {
-    hold(ledger, job, [first, second], pool);
-    job.events.push({ type: 'Normal', reason: 'IPAllocated', message: `Assigned additional IP "${second}"` });
+    hold(ledger, job, choice.ips, choice.pool);
+    job.events.push({ type: 'Normal', reason: 'IPAllocated', message: `Assigned IP ${quoted(choice.ips)}` });
   }
-  return typeof second === 'string';
 }
 
 /** The answer; the old object where it says the same of the same Service. */

@@ -212,6 +212,40 @@ describe('any history', () => {
   });
 });
 
+describe('many Services with one sharing key', () => {
+  it('each sits at the first address whose ports suit, whoever came and went', () => {
+    const pools = [pool('p', ['10.0.0.8/30', '10.0.0.0/30'])];
+    const order = addressesOf(pools[0] ?? pool('none', []));
+    const ports = fc.uniqueArray(fc.integer({ min: 80, max: 83 }), { minLength: 1, maxLength: 3 });
+    const key = fc.constantFrom('k', 'k', 'k', '');
+    const step = fc.tuple(fc.nat(11), fc.option(ports, { nil: undefined }), key);
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const services = new Map<string, Service>();
+        let last: Allocations | undefined;
+        for (const [at, wanted, sharingKey] of steps) {
+          const key = `ns/s${at}`;
+          const before = last?.services;
+          const held = before?.get(key)?.ips[0];
+          services.delete(key);
+          if (wanted !== undefined) {
+            services.set(key, service(key, { sharingKey, ports: wanted.map((port) => ({ protocol: 'TCP', port })) }));
+          }
+          last = allocate(snapshot(pools, [...services.values()]), last);
+          if (wanted === undefined) continue;
+          const self = services.get(key) ?? service(key);
+          const suits = (ip: Ip): boolean =>
+            [...services.values()].every((other) => !before?.get(other.key)?.ips.includes(ip) || mayShare(self, other));
+          // one that may stay does, and one that waited may have been served before it
+          if (held !== undefined && suits(held)) expect(last.services.get(key)?.ips).toEqual([held]);
+          else if (held === undefined) expect(last.services.get(key)?.ips[0]).toBe(order.find(suits));
+        }
+      }),
+      { seed: 99, numRuns: 1500 },
+    );
+  });
+});
+
 describe('the lowest vacant number', () => {
   it('is what a scan from 0 finds', () => {
     const step = fc.record({ number: fc.nat(40), take: fc.boolean() });
