@@ -27,13 +27,16 @@ export interface ListenerPorts {
   readonly emit: (event: IoEvent) => void;
 }
 
+type Rules = Map<Ip, AcceptRule>;
+
 /** One socket: an address and port, in one VRF or in none. */
 export class ListenSocket {
   readonly at: SocketAddress;
   readonly device: string | undefined;
   readonly #ports: ListenerPorts;
   readonly #family: 'ipv4' | 'ipv6';
-  #rules = new Map<Ip, AcceptRule>();
+  #rules: Rules = new Map();
+  #anyone: AcceptRule | undefined;
   #open: { readonly fd: number; readonly server: Server } | undefined;
   #retry: NodeJS.Timeout | undefined;
   #said: string | undefined;
@@ -47,11 +50,11 @@ export class ListenSocket {
 
   /** Opens the socket where it is not open yet, and gives it the keys and the minimum TTL of these rules. */
   accept(rules: readonly AcceptRule[]): void {
-    const wanted = new Map(
-      rules.filter(({ from }) => familyOf(from) === this.#family).map((rule) => [rule.from, rule]),
-    );
     const before = this.#rules;
-    this.#rules = wanted;
+    this.#anyone = rules.find(({ from }) => from === 'any');
+    this.#rules = new Map();
+    for (const rule of rules)
+      if (rule.from !== 'any' && familyOf(rule.from) === this.#family) this.#rules.set(rule.from, rule);
     if (this.#open === undefined) this.#listen();
     else this.#setKeys(this.#open.fd, before);
   }
@@ -95,7 +98,7 @@ export class ListenSocket {
 
   #accepted(socket: Socket): void {
     const remote = parseIp((socket.remoteAddress ?? '').replace(/%.*$/, ''));
-    const rule = remote === undefined ? undefined : this.#rules.get(remote);
+    const rule = remote === undefined ? undefined : (this.#rules.get(remote) ?? this.#anyone);
     if (remote !== undefined && rule !== undefined && rule.options.device === this.device) {
       this.#ports.accepted(socket, remote, rule);
       return;
@@ -106,7 +109,7 @@ export class ListenSocket {
   }
 
   /** A key for each rule that has one; the ones of rules that are gone are taken away. A peer whose key fails stays out. */
-  #setKeys(fd: number, before: ReadonlyMap<Ip, AcceptRule>): void {
+  #setKeys(fd: number, before: Rules): void {
     for (const [remote, { options }] of before)
       if (options.md5 !== undefined && this.#rules.get(remote)?.options.md5 === undefined)
         this.#setKey(fd, remote, undefined);
@@ -115,7 +118,8 @@ export class ListenSocket {
         this.#setKey(fd, remote, options.md5);
     // RFC 5082: packets below the limit are dropped before the handshake only where all who may connect agree on it;
     // each accepted socket gets its own limit in any case.
-    const limits = new Set([...this.#rules.values()].map(({ options }) => options.minTtl ?? 0));
+    const all = [...this.#rules.values(), ...(this.#anyone === undefined ? [] : [this.#anyone])];
+    const limits = new Set(all.map(({ options }) => options.minTtl ?? 0));
     const [only] = limits;
     setOption(fd, this.#family, 'MINTTL', limits.size === 1 ? (only ?? 0) : 0, this.#name());
   }

@@ -54,7 +54,8 @@ export type IoEffect =
   | { readonly do: 'tcp-close'; readonly connection: ConnectionId; readonly how: 'fin' | 'rst' };
 
 export interface AcceptRule {
-  readonly from: Ip;
+  /** `any`: whoever no other rule names; for a collector. */
+  readonly from: Ip | 'any';
   readonly options: TcpOptions;
 }
 

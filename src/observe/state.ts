@@ -35,17 +35,10 @@ export function peerJson(peer: PeerView, dates: Dates) {
     holdTimeMs: peer.holdTimeMs,
     families: peer.families.map(familyName),
     warnings: peer.warnings,
-    ...(routes === undefined
-      ? {
-          announced: peer.announced.map(({ prefix, path }) => routeJson(prefix, path)),
-          unadvertisable: peer.unadvertisable,
-        }
-      : {
-          routes: routes.map(({ prefix, path, pathId }) => ({
-            ...routeJson(prefix, path),
-            ...(pathId !== undefined && { pathId }),
-          })),
-        }),
+    // a speaker shows what it told, a collector what it heard; what is undefined is not printed
+    announced: routes === undefined ? peer.announced.map(({ prefix, path }) => routeJson(prefix, path)) : undefined,
+    unadvertisable: routes === undefined ? peer.unadvertisable : undefined,
+    routes: routes?.map(({ prefix, path, pathId }) => ({ ...routeJson(prefix, path), pathId })),
     counters: {
       sent: messages(counters.sent),
       received: messages(counters.received),
