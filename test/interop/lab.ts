@@ -5,7 +5,7 @@
 //   VIPs         203.0.113.0/24     2001:db8:f::/64
 // (RFC 5737 and RFC 3849: documentation addresses.)
 
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inside, ip, OWNER, sweep } from './namespace.ts';
@@ -25,6 +25,8 @@ export class Lab {
   readonly #id: string;
   readonly #places: readonly Place[];
   readonly #daemons: Daemon[] = [];
+  /** Names of logs and folders are never used twice: what one story wrote is not read by the next. */
+  #made = 0;
 
   constructor(nodes: number) {
     this.#id = `${OWNER}-${++labs}`;
@@ -107,7 +109,7 @@ export class Lab {
       name,
       this.namespace(place),
       command,
-      join(this.folder, `${name}-${this.#daemons.length}.log`),
+      join(this.folder, `${name}-${++this.#made}.log`),
       env,
     );
     this.#daemons.push(daemon);
@@ -116,8 +118,7 @@ export class Lab {
 
   /** A folder of the story's own. */
   makeFolder(name: string): string {
-    const folder = join(this.folder, `${name}-${this.#daemons.length}`);
-    rmSync(folder, { recursive: true, force: true });
+    const folder = join(this.folder, `${name}-${++this.#made}`);
     mkdirSync(folder, { mode: 0o755 });
     return folder;
   }

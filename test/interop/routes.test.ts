@@ -83,16 +83,18 @@ for (const { kind, start } of ROUTERS) {
       expect((await speaker.peer('tor')).state).toBe('Established');
     });
 
-    it('are sent again when the router asks for them', async () => {
-      const router = await start(lab, { as: 64512, peers: [FROM_NODE] });
-      const speaker = startSpeaker(lab, 'n1', [...cluster(), bgpPeer('tor', external)]);
-      await untilPaths(router, ROUTE.ipv4, undefined, 20_000);
-      const before = (await speaker.peer('tor')).counters.sent['update'] ?? 0;
-      await router.refresh(node(1).ipv4);
-      await until('more UPDATEs', async () => ((await speaker.peer('tor')).counters.sent['update'] ?? 0) > before);
-      expect(await untilPaths(router, ROUTE.ipv4)).toHaveLength(1);
-      await throughout('the session stays', 500, async () => (await router.state(node(1).ipv4)) === 'Established');
-    });
+    // GoBGP keeps what it heard and never asks
+    if (kind !== 'GoBGP')
+      it('are sent again when the router asks for them', async () => {
+        const router = await start(lab, { as: 64512, peers: [FROM_NODE] });
+        const speaker = startSpeaker(lab, 'n1', [...cluster(), bgpPeer('tor', external)]);
+        await untilPaths(router, ROUTE.ipv4, undefined, 20_000);
+        const before = (await speaker.peer('tor')).counters.sent['update'] ?? 0;
+        await router.refresh(node(1).ipv4);
+        await until('more UPDATEs', async () => ((await speaker.peer('tor')).counters.sent['update'] ?? 0) > before);
+        expect(await untilPaths(router, ROUTE.ipv4)).toHaveLength(1);
+        await throughout('the session stays', 500, async () => (await router.state(node(1).ipv4)) === 'Established');
+      });
   });
 }
 
@@ -162,7 +164,7 @@ stories('changes that FRR sees', ['FRR', 'tcpdump'], () => {
     await untilGone(router, ROUTE.ipv4);
     const { lastNotificationReason } = await router.neighbour(node(1).ipv4);
     // RFC 4486
-    expect(lastNotificationReason).toBe('Cease/Peer Unconfigured');
+    expect(lastNotificationReason).toBe('Cease/Peer De-configured');
     speaker.apply(bgpPeer('again', external));
     await untilPaths(router, ROUTE.ipv4, undefined, 20_000);
   });

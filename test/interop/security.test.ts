@@ -145,7 +145,9 @@ stories('a connection bound to a link', ['FRR', 'tcpdump'], () => {
     const wrongLink = await capture(lab, 'n1', 'eth0');
     const router = await startFrr(lab, {
       as: 64512,
-      peers: [{ address: '198.18.255.2', local: '198.18.254.1', as: 64501, families: ['ipv4'], multihop: 2 }],
+      peers: [
+        { address: '198.18.255.2', local: '198.18.254.1', as: 64501, families: ['ipv4'], multihop: 2, passive: true },
+      ],
     });
     // without VRFs in the kernel a plain link stands in: both are SO_BINDTODEVICE
     const spec = { myASN: 64501, peerASN: 64512, peerAddress: '198.18.254.1', ebgpMultiHop: true, vrf: 'eth1' };

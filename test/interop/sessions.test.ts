@@ -126,11 +126,8 @@ stories('a session whose AS is left open, with FRR', ['FRR'], () => {
     if (up) await untilPaths(router, ROUTE.ipv4);
     else {
       // RFC 4271 §6.2: the router is told Bad Peer AS
-      await until('the router was told', async () => {
-        return /OPEN Message Error\/Bad Peer AS/.test(
-          (await router.neighbour(node(1).ipv4)).lastNotificationReason ?? '',
-        );
-      });
+      const told = /received from neighbor 198\.51\.100\.11 2\/2 \(OPEN Message Error\/Bad Peer AS\)/;
+      await until('the router was told', () => told.test(router.bgpd.log()));
       expect((await speaker.peer('tor')).state).not.toBe('Established');
       expect(await router.paths(ROUTE.ipv4)).toEqual([]);
     }
