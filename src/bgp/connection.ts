@@ -155,7 +155,8 @@ export function transmit(turn: Turn): void {
   const connection = peer.session;
   if (connection?.session === undefined) return;
   const { rib } = connection.session;
-  const wasSynced = rib.synced;
+  const { synced: wasSynced } = rib;
+  const refused = rib.refused.size;
   const messages = produce(rib, WINDOW - connection.inFlight, connection.inFlight === 0, tick.now);
   for (let i = 0; i < messages.length; ) {
     const type = messages[i]?.type ?? 'UPDATE';
@@ -164,6 +165,7 @@ export function transmit(turn: Turn): void {
     write(turn, connection, type, Buffer.concat(messages.slice(i, end).map(({ bytes }) => bytes)), end - i);
     i = end;
   }
+  if (rib.refused.size > refused) warnUnadvertisable(turn, connection.session);
   if (!rib.synced || wasSynced) return;
   peer.restarted = false;
   out.push({ report: 'peer-synced', peer: peer.config.name, prefixes: rib.said.size });
@@ -180,7 +182,7 @@ function established(turn: Turn, connection: Connection): void {
   const rib = openRib(peer.wanted, negotiated, ownAs(peer.config), ends, tick.now);
   const learned = createLearned(peer.config.keep);
   const families = negotiated.families;
-  connection.session = { since: tick.now, families, holdTimeMs, rib, learned, warned: new Set() };
+  connection.session = { since: tick.now, families, holdTimeMs, rib, learned, warned: new Map() };
   // RFC 4271 §6.8: what has not become the session is closed
   for (const other of [peer.inbound, peer.outbound]) if (other !== undefined) dump(turn, other);
   out.push({ report: 'peer-up', peer: peer.config.name, families, holdTimeMs });
@@ -188,15 +190,20 @@ function established(turn: Turn, connection: Connection): void {
   transmit(turn);
 }
 
-/** Says once a session that some of what is wanted cannot be told on it; the list is `unadvertisable`. */
-export function warnUnadvertisable({ peer, out }: Turn, { rib, warned }: Session): void {
-  if (peer.config.families.every((family) => rib.nextHops.has(family))) return;
+/** Says once a session and rule what is to be known of it; it stays in the view as long as the session. */
+export function warn({ peer, out }: Turn, { warned }: Session, rule: string, text: string): void {
+  if (warned.has(rule)) return;
+  warned.set(rule, text);
+  out.push({ report: 'peer-warning', peer: peer.config.name, rule, text });
+}
+
+/** Some of what is wanted cannot be told on this session; the list is `unadvertisable`. */
+export function warnUnadvertisable(turn: Turn, session: Session): void {
+  const { rib } = session;
+  if (rib.refused.size === 0 && turn.peer.config.families.every((family) => rib.nextHops.has(family))) return;
   for (const { prefix, because } of unadvertisable(rib)) {
     const rule = `${because}-${familyOf(prefix)}`;
-    if (warned.has(rule)) continue;
-    warned.add(rule);
-    const text = `${prefix} and others of its family cannot be advertised: ${because}`;
-    out.push({ report: 'peer-warning', peer: peer.config.name, rule, text });
+    warn(turn, session, rule, `${prefix} and perhaps others cannot be advertised: ${because}`);
   }
 }
 

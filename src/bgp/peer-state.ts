@@ -80,8 +80,8 @@ export interface Session {
   readonly holdTimeMs: number;
   readonly rib: RibOut;
   readonly learned: Learned;
-  /** Rules that were warned of, once a session. */
-  readonly warned: Set<string>;
+  /** By rule: what was warned of, once a session. */
+  readonly warned: Map<string, string>;
 }
 
 /** One step of a peer: what it changes, when, and what comes of it in order. */

@@ -3,7 +3,7 @@
 
 import { OFF } from '../net/machine.ts';
 import { survivor } from './collision.ts';
-import { type Cause, dump, feed, final, transmit } from './connection.ts';
+import { type Cause, dump, feed, final, transmit, warn } from './connection.ts';
 import type { FsmEvent } from './event.ts';
 import { nextFrame, push, TYPE } from './frame.ts';
 import { agree, ourOpen } from './handshake.ts';
@@ -132,7 +132,7 @@ function survives(turn: Turn, connection: Connection, ours: Open, theirs: Open):
 }
 
 function update(turn: Turn, connection: Connection, received: ReceivedUpdate): void {
-  const { peer, out } = turn;
+  const { peer } = turn;
   const { session } = connection;
   if (session === undefined) {
     feed(turn, connection, { on: 'UpdateMsg' }, { why: 'an unexpected UPDATE' });
@@ -140,11 +140,7 @@ function update(turn: Turn, connection: Connection, received: ReceivedUpdate): v
   }
   const findings = learn(session.learned, received, peer.config.prefixLimit);
   for (const { rule } of received.faults) peer.faults.set(rule, (peer.faults.get(rule) ?? 0) + 1);
-  for (const { rule, text } of findings) {
-    if (session.warned.has(rule)) continue;
-    session.warned.add(rule);
-    out.push({ report: 'peer-warning', peer: peer.config.name, rule, text });
-  }
+  for (const { rule, text } of findings) warn(turn, session, rule, text);
   const reset = findings.at(-1)?.reset;
   if (reset === undefined) feed(turn, connection, { on: 'UpdateMsg' }, { why: 'an UPDATE' });
   else if (reset.code === CODE.cease) {

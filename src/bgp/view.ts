@@ -77,7 +77,7 @@ export function viewPeer(peer: PeerState, tables: boolean): PeerView {
 }
 
 function warningsOf({ session }: PeerState): readonly string[] {
-  return [...(session?.session?.warned ?? [])];
+  return [...(session?.session?.warned.values() ?? [])];
 }
 
 function countersOf(peer: PeerState): PeerCounters {

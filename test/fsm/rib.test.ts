@@ -268,7 +268,10 @@ describe('what cannot be told', () => {
     const stage = synced(['198.51.100.1/32', '198.51.100.2/32']);
     const long = attributes('long', { communities: Array.from({ length: 1_050 }, (_, i) => i) });
     const wanted = new Map([...routes(['198.51.100.1/32'], long), ...routes(['198.51.100.2/32'], A)]);
-    expect(stage.on({ on: 'wanted', routes: wanted })).toEqual(['UPDATE -198.51.100.1/32']);
+    expect(stage.on({ on: 'wanted', routes: wanted })).toEqual([
+      'UPDATE -198.51.100.1/32',
+      'warning attributes-too-long-ipv4',
+    ]);
     const view = viewPeer(stage.peer, true);
     expect(view.unadvertisable).toEqual([{ prefix: '198.51.100.1/32', because: 'attributes-too-long' }]);
     expect(view.announced.map(({ prefix }) => prefix)).toEqual(['198.51.100.2/32' as Prefix]);
