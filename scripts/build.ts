@@ -3,6 +3,7 @@
 
 import { rm, stat } from 'node:fs/promises';
 import { build } from 'esbuild';
+import { crdTexts } from '../src/cli/crds.ts';
 
 const root = new URL('..', import.meta.url).pathname;
 
@@ -19,7 +20,8 @@ await build({
   sourcemap: true,
   legalComments: 'none',
   external: ['koffi'],
-  loader: { '.yaml': 'text' },
+  // `validate` has its schemas inside
+  define: { FAIRWAY_CRDS: JSON.stringify(crdTexts()) },
   // Some dependencies are CommonJS and ask for Node's own modules by `require`.
   banner: { js: "import{createRequire}from'node:module';const require=createRequire(import.meta.url);" },
   logLevel: 'warning',
