@@ -32,6 +32,11 @@ export class Child {
     });
   }
 
+  /** Its last lines. */
+  get said(): readonly string[] {
+    return this.#said;
+  }
+
   /** Asks it to leave and waits for that; ends it when it does not. */
   async end(): Promise<void> {
     this.#leaving = true;

@@ -1,0 +1,253 @@
+// `npm run demo`: the product's main job on this machine alone. Starts `standalone` on the example manifests and a router
+// beside it, and shows, live, which Service has which address, how the session stands, and what the router's own table
+// holds. The router is `fairway listen`, or FRR with `--frr`.
+
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Command } from 'commander';
+import { readResource } from '../config/read.ts';
+import type { BGPPeerResource } from '../config/resource.ts';
+import { leaveOnSignal } from '../io/supervise.ts';
+import { readManifest } from '../k8s/manifest.ts';
+import { type Ip, inRange, type Prefix, rangeOfPrefix } from '../net/address.ts';
+import type { Standalone } from '../standalone.ts';
+import { Child } from './children.ts';
+import { painterFor, table } from './terminal.ts';
+
+const LIMIT_MS = 30_000;
+const LOOK_MS = 100;
+const LEAVE_MS = 12_000;
+const NODE = 'demo';
+
+interface Flags {
+  readonly once?: true;
+  readonly frr?: true;
+}
+
+/** A route as the router holds it. */
+export interface HeldRoute {
+  readonly prefix: string;
+  readonly nextHop: string;
+  readonly asPath: string;
+  readonly communities: readonly string[];
+}
+
+/** The router of the demo, whichever it is. */
+export interface DemoRouter {
+  readonly name: string;
+  /** The folder of manifests that leads to it. */
+  readonly manifests: string;
+  routes(): readonly HeldRoute[];
+  end(): Promise<void>;
+}
+
+type State = ReturnType<Standalone['state']>;
+
+export function demoCommand(): Command {
+  return new Command('demo')
+    .description('Shows a Service reach a router: no cluster, no root, no router needed. Ctrl-C ends it cleanly.')
+    .option('--once', 'end with 0 once everything is announced, with 1 when that takes too long')
+    .option('--frr', 'use FRR as the router, in a network namespace of its own (needs root and FRR)')
+    .action(run);
+}
+
+/** This program, to be started again: the source in a clone, the bundle elsewhere. */
+export function ourselves(): readonly string[] {
+  return [process.execPath, process.argv[1] ?? ''];
+}
+
+export function examplesFolder(): string {
+  for (const up of ['../..', '..']) {
+    const folder = join(import.meta.dirname, up, 'manifests/examples');
+    try {
+      readdirSync(folder);
+      return folder;
+    } catch {}
+  }
+  throw new Error('the folder manifests/examples is not beside the program');
+}
+
+async function run(flags: Flags): Promise<void> {
+  const scratch = mkdtempSync(join(tmpdir(), 'fairway-demo-'));
+  const demo = new Demo(scratch);
+  const end = async (code: number): Promise<never> => {
+    await demo.end();
+    rmSync(scratch, { recursive: true, force: true });
+    process.exit(code);
+  };
+  leaveOnSignal(() => end(0), LEAVE_MS);
+  try {
+    if (flags.frr) {
+      const { enterNamespace, startFrr } = await import('./demo-frr.ts');
+      const inside = enterNamespace(process.argv.slice(2));
+      if (inside !== undefined) {
+        demo.inside = inside;
+        return end(await inside.code);
+      }
+      await demo.start((failed) => startFrr(scratch, failed));
+    } else await demo.start((failed) => startCollector(failed));
+    await demo.show(flags.once === true);
+    return end(0);
+  } catch (fault) {
+    process.stderr.write(`\n${(fault as Error).message}\n`);
+    return end(1);
+  }
+}
+
+class Demo {
+  readonly #scratch: string;
+  #router: DemoRouter | undefined;
+  #speaker: Child | undefined;
+  #http: string | undefined;
+  #failed: string | undefined;
+  #ending = false;
+  /** Where it runs in a namespace of its own: the process in there. */
+  inside: { readonly code: Promise<number>; readonly end: () => void } | undefined;
+
+  constructor(scratch: string) {
+    this.#scratch = scratch;
+  }
+
+  async start(startRouter: (failed: (why: string) => void) => Promise<DemoRouter>): Promise<void> {
+    const failed = (why: string) => {
+      this.#failed ??= why;
+    };
+    this.#router = await startRouter(failed);
+    const { manifests } = this.#router;
+    const state = join(this.#scratch, 'state.json');
+    const flags = ['--manifests', manifests, '--node', NODE, '--state', state, '--http', '127.0.0.1:0'];
+    this.#speaker = new Child(
+      'standalone',
+      [...ourselves(), 'standalone', ...flags],
+      (line) => this.#read(line),
+      failed,
+    );
+  }
+
+  /** Draws until everything is announced when `once`, else for ever; throws when something ends or takes too long. */
+  async show(once: boolean): Promise<void> {
+    const start = performance.now();
+    const screen = new Screen();
+    let missing: readonly string[] = ['the speaker does not answer yet'];
+    while (!this.#ending) {
+      if (this.#failed !== undefined) throw new Error(this.#failed);
+      const state = await this.#state();
+      const routes = this.#router?.routes() ?? [];
+      if (state !== undefined) {
+        missing = whatIsMissing(state, routes);
+        screen.draw(pictureOf(state, this.#router?.name ?? '', routes), missing);
+      }
+      if (once && missing.length === 0) return;
+      if (once && performance.now() - start > LIMIT_MS) throw new Error(`not all is announced: ${missing.join('; ')}`);
+      await sleep(LOOK_MS);
+    }
+  }
+
+  /** The speaker first: its Cease is then seen by a router that still runs. */
+  async end(): Promise<void> {
+    this.#ending = true;
+    this.inside?.end();
+    await this.inside?.code;
+    await this.#speaker?.end();
+    await this.#router?.end();
+  }
+
+  #read(line: string): void {
+    if (this.#http !== undefined || !line.includes('"op":"http"')) return;
+    const { address }: { address: string } = JSON.parse(line);
+    this.#http = `http://${address}/api/v1/state`;
+  }
+
+  async #state(): Promise<State | undefined> {
+    if (this.#http === undefined) return undefined;
+    try {
+      return (await (await fetch(this.#http)).json()) as State;
+    } catch {
+      return undefined; // it is about to end, which is told by other means
+    }
+  }
+}
+
+/** Our own collector as a process, on the address that the examples name. */
+async function startCollector(failed: (why: string) => void): Promise<DemoRouter> {
+  const manifests = examplesFolder();
+  const peer = peerOf(manifests);
+  let held: readonly HeldRoute[] = [];
+  const address = `${peer.peerAddress.includes(':') ? `[${peer.peerAddress}]` : peer.peerAddress}:${peer.peerPort}`;
+  const flags = ['--bgp', address, '--as', String(peer.peerASN), '--peer-as', String(peer.myASN), '-o', 'json'];
+  const read = (line: string) => {
+    const { peers }: { peers: { routes: HeldRoute[] }[] } = JSON.parse(line);
+    held = peers.flatMap(({ routes }) => routes);
+  };
+  const child = new Child('listen', [...ourselves(), 'listen', ...flags], read, failed);
+  return { name: `fairway listen on ${address}`, manifests, routes: () => held, end: () => child.end() };
+}
+
+/** The one BGPPeer of a folder of manifests. */
+export function peerOf(folder: string): BGPPeerResource {
+  for (const name of readdirSync(folder).filter((file) => file.endsWith('.yaml')))
+    for (const { object } of readManifest(name, readFileSync(join(folder, name), 'utf8')).objects) {
+      const read = readResource(object);
+      if (read !== undefined && 'kind' in read && read.kind === 'BGPPeer') return read.value;
+    }
+  throw new Error(`no BGPPeer in ${folder}`);
+}
+
+/** What keeps us from saying that all is announced: addresses, sessions, and every address in the router's own table. */
+export function whatIsMissing(
+  state: Pick<State, 'services' | 'peers'>,
+  routes: readonly HeldRoute[],
+): readonly string[] {
+  const held = routes.map(({ prefix }) => rangeOfPrefix(prefix as Prefix));
+  const lost = (ip: Ip) => !held.some((range) => inRange(ip, range));
+  return [
+    ...(state.services.length === 0 ? ['no Service was read'] : []),
+    ...state.services
+      .filter(({ ips }) => ips.length === 0)
+      .map(({ service, reason }) => `${service} has no address (${reason})`),
+    ...state.peers
+      .filter((peer) => peer.state !== 'Established')
+      .map(({ name, state: is, lastError }) => `${name} is ${is}${lastError === null ? '' : ` (${lastError.text})`}`),
+    ...state.services.flatMap(({ service, ips }) =>
+      ips.filter(lost).map((ip) => `the router has no route to ${ip} of ${service}`),
+    ),
+  ];
+}
+
+function pictureOf(state: State, router: string, routes: readonly HeldRoute[]): string {
+  const paint = painterFor(process.stdout, process.env);
+  const services = state.services.map(({ service, ips, pool, reason }) => [service, ips.join(' '), pool, reason]);
+  const peers = state.peers.map(({ name, address, port, state: is, announced = [] }) => [
+    ...[name, `${address} port ${port}`],
+    { text: is, style: is === 'Established' ? ('green' as const) : ('yellow' as const) },
+    String(announced.length),
+  ]);
+  const held = routes.map(({ prefix, nextHop, asPath, communities }) => [
+    prefix,
+    nextHop,
+    asPath,
+    communities.join(' '),
+  ]);
+  return [
+    table(['SERVICE', 'ADDRESSES', 'POOL', 'WHY NOT'], services, paint),
+    table(['PEER', 'ADDRESS', 'SESSION', 'TOLD'], peers, paint),
+    `${paint('dim', `The table of the router (${router}):`)}\n`,
+    table(['PREFIX', 'NEXT HOP', 'AS PATH', 'COMMUNITIES'], held, paint),
+  ].join('\n');
+}
+
+/** On a terminal the picture is drawn over itself; elsewhere it is printed when it changes. */
+class Screen {
+  #last = '';
+
+  draw(picture: string, missing: readonly string[]): void {
+    const verdict = missing.length === 0 ? 'All is announced.' : `Not yet: ${missing.join('; ')}.`;
+    const text = `${picture}\n${verdict}\n`;
+    if (text === this.#last) return;
+    const up = process.stdout.isTTY && this.#last !== '' ? `\x1b[${this.#last.split('\n').length - 1}A\x1b[J` : '';
+    process.stdout.write(`${up}${process.stdout.isTTY || this.#last === '' ? '' : '\n'}${text}`);
+    this.#last = text;
+  }
+}
