@@ -35,13 +35,14 @@ export interface Story {
   readonly nodes: readonly Node[];
   readonly routers: readonly Node[];
   readonly expectations: Expectations;
-  readonly told: string[];
+  /** What happened lately, for whoever has to find out why. */
+  readonly told: (readonly [at: number, who: string, what: unknown])[];
 }
 
 const NODE_AS = 64_513;
 const ROUTER_AS = 64_512;
 /** Short ones cost a hundred thousand steps an hour. */
-const HOLD_TIMES_MS = [3_000, 9_000, 9_000, 30_000, ...new Array<number>(6).fill(90_000)];
+const HOLD_TIMES_MS = [3_000, 9_000, 9_000, 30_000, 30_000, ...new Array<number>(9).fill(90_000)];
 
 /** Tells the story of a seed to its end; a broken promise is thrown with the seed and what led to it. */
 export function tell(
@@ -54,7 +55,8 @@ export function tell(
     run(story);
   } catch (error) {
     if (!(error instanceof Violation)) throw error;
-    const steps = story.told.slice(-25).join('\n  ');
+    const last = story.told.slice(-25).map(([at, who, what]) => `${at.toFixed(1)} ${who} ${JSON.stringify(what)}`);
+    const steps = last.join('\n  ');
     throw new Violation(`seed ${seed}, ${story.world.now.toFixed(1)} ms: ${error.message}\n  ${steps}`);
   }
   return story;
@@ -109,7 +111,7 @@ function addNode(world: World, name: string, ipv4: string, ipv6: string, listens
 
 function note({ world, told }: Story, process: Process, report: object): void {
   if ('report' in report && report.report === 'peer-message') return;
-  told.push(`${world.now.toFixed(1)} ${process.name} ${JSON.stringify(report)}`);
+  told.push([world.now, process.name, report]);
   if (told.length > 400) told.splice(0, 200);
 }
 
@@ -154,7 +156,7 @@ function run(story: Story): void {
   const faults = (): void => {
     if (world.now > QUIET_FROM_MS) return;
     const [what, happens] = chance.pick(FAULTS);
-    story.told.push(`${world.now.toFixed(1)} fault: ${what}`);
+    story.told.push([world.now, 'fault', what]);
     happens(story, chance);
     world.after(chance.between(1_000, 4 * MINUTE_MS), faults);
   };
