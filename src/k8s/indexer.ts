@@ -98,7 +98,7 @@ function readObject(object: ApiObject, options: IndexOptions): Reading {
   if ('invalid' in resource) return resource;
   const { namespace } = object.metadata;
   const clusterWide = resource.kind === 'Node' || resource.kind === 'Namespace';
-  if (!clusterWide && namespace !== undefined && namespace !== options.namespace)
+  if (!clusterWide && namespace && namespace !== options.namespace)
     return resource.kind === 'Secret' ? {} : { invalid: elsewhere(object, options.namespace) };
   if (resource.kind !== 'Node') return { resource };
   const node = readNode(object);

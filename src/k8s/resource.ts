@@ -29,7 +29,8 @@ type Invalidity = { readonly invalid: Invalid };
 
 export function readService(object: ApiObject, options: ReadOptions = {}): Service | Invalidity {
   return read(object, (top) => {
-    const { namespace = 'default', name } = object.metadata;
+    const { name } = object.metadata;
+    const namespace = namespaceOf(object);
     const annotations = top.object('metadata', (metadata) => metadata.textMap('annotations')) ?? {};
     return {
       ...{ key: `${namespace}/${name}`, namespace, name },
@@ -51,7 +52,7 @@ export function readEndpointSlice(object: ApiObject): EndpointSlice | Invalidity
         'metadata.labels',
       );
     const endpoints = top.objects('endpoints', readEndpoint);
-    return { service: `${object.metadata.namespace ?? 'default'}/${service}`, endpoints };
+    return { service: `${namespaceOf(object)}/${service}`, endpoints };
   });
 }
 
@@ -76,6 +77,11 @@ function read<T extends object>(object: ApiObject, reader: (top: Fields) => T): 
     about(object.kind, object.metadata.name, () => reader(new Fields(withoutNulls(object), '', []))),
   );
   return 'value' in done ? done.value : done;
+}
+
+/** Where an object goes that names no namespace. */
+function namespaceOf({ metadata }: ApiObject): string {
+  return metadata.namespace || 'default';
 }
 
 /** The API server leaves some empty lists as null. */
