@@ -195,7 +195,7 @@ function walkReach(walk: Walk, attribute: Attribute): UpdateFault | undefined {
   if (typeof family === 'object') return family;
   const length = value + 3 < end ? (bytes[value + 3] as number) : 0;
   const from = value + 5 + length;
-  if (value + 5 > end || from > end) {
+  if (from > end) {
     const text = 'the next hop passes the end of MP_REACH_NLRI';
     return mpFault(walk, attribute, { rule: 'mp-reach-length', subcode: UPDATE_ERROR.optionalAttribute, text }, family);
   }

@@ -210,6 +210,7 @@ describe('End-of-RIB (RFC 4724 §2)', () => {
   it('is nothing that says more, nor of a family that is not ours', () => {
     expect(take({ attributes: [MP_UNREACH] }).endOfRib).toBeUndefined();
     expect(take({ withdrawn: '00' }).endOfRib).toBeUndefined();
+    expect(take({ attributes: [attribute(0x80, 15, '0002 01'), ORIGIN] }).endOfRib).toBeUndefined();
     expect(take({ attributes: [attribute(0x80, 15, '0002 01')], withdrawn: '00' }).endOfRib).toBeUndefined();
     expect(take({ attributes: [attribute(0x80, 15, '0019 46')] }).endOfRib).toBeUndefined();
     expect(
@@ -429,6 +430,19 @@ describe('a family is disabled', () => {
       expect(wrong[0]?.notification.data).toEqual(hex(octets));
     });
   }
+
+  it('also by an MP_UNREACH_NLRI alone, which RFC 7606 §5.2 does not make a reset', () => {
+    expect(take({ attributes: [attribute(0x80, 15, '0002 01 30 20')] }).faults).toMatchObject([
+      { verdict: 'afi-safi-disable', rule: 'mp-unreach-overrun', family: 'ipv6' },
+    ]);
+  });
+
+  it('by a path identifier without a prefix; what stands behind the field is not looked at', () => {
+    const unreach = attribute(0x80, 15, '0002 01 00000001');
+    expect(take({ attributes: [unreach, attribute(0xc0, 99, '')] }, ADD_PATH).faults).toMatchObject([
+      { rule: 'mp-unreach-overrun' },
+    ]);
+  });
 });
 
 describe('a two-octet speaker (RFC 6793 §4.2.3)', () => {
