@@ -39,6 +39,13 @@ cleanup() {
   fi
   rm -rf "$work"
 }
+# what a run that was killed outright left behind
+for old in /run/netns/fairway-docker-*; do
+  name=$(basename "$old")
+  [ -e "$old" ] && [ ! -e "/proc/${name##*-}" ] || continue
+  ip netns pids "$name" | xargs -r kill -KILL 2>/dev/null || true
+  ip netns del "$name"
+done
 trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -119,8 +126,11 @@ has_no_vip() {
   local ipv4 ipv6
   ipv4=$(in_frr ip route show 203.0.113.10) && ipv6=$(in_frr ip -6 route show 2001:db8:f::10) && [ -z "$ipv4$ipv6" ]
 }
+# the machine's vtysh on the socket in the container: there it would want PAM and its modules
 has_community() {
-  in_frr vtysh --vty_socket /run/frr -c 'show bgp ipv4 unicast 203.0.113.10/32' | grep -q 'Community: 64513:7'
+  local pid
+  pid=$(docker inspect -f '{{.State.Pid}}' "$router")
+  vtysh --vty_socket "/proc/$pid/root/run/frr" -c 'show bgp ipv4 unicast 203.0.113.10/32' | grep -q 'Community: 64513:7'
 }
 story() { # NAME COMMAND...
   local name=$1; shift

@@ -15,8 +15,8 @@ export const ROUTER = { ipv4: '198.51.100.1', ipv6: '2001:db8:1::1' } as const;
 export const CLIENT = { ipv4: '198.51.100.130', ipv6: '2001:db8:2::2' } as const;
 export const node = (i: number) => ({ ipv4: `198.51.100.1${i}`, ipv6: `2001:db8:1::1${i}` }) as const;
 
-/** Router, client, switch, or the i-th node. */
-export type Place = 'r' | 'c' | 'sw' | `n${number}`;
+/** Router, client, switch, the i-th node, or a pod behind a node (test/cluster makes these). */
+export type Place = 'r' | 'c' | 'sw' | `n${number}` | `p${number}`;
 
 let labs = 0;
 

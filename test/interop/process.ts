@@ -50,6 +50,11 @@ export class Daemon {
     return this.#code === undefined && this.#child.pid !== undefined;
   }
 
+  /** Its exit code, as `stop` tells it, whoever ended it. */
+  get ended(): Promise<number> {
+    return this.#ended;
+  }
+
   log(): string {
     return readFileSync(this.logFile, 'utf8');
   }
