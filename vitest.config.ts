@@ -9,16 +9,18 @@ const project = (name: string, include: string[], testTimeout = 20_000) => ({
 const alone = { fileParallelism: false, sequence: { groupOrder: 1 } };
 
 const interop = project('interop', ['test/interop/**/*.test.ts'], 60_000);
+const cluster = project('cluster', ['test/cluster/**/*.test.ts'], 120_000);
 
 export default defineConfig({
   test: {
     projects: [
       project('house', ['test/house.test.ts']),
-      project('unit', ['src/**/*.test.ts', 'test/{net,io,config,cli,k8s}/**/*.test.ts']),
+      project('unit', ['src/**/*.test.ts', 'test/{net,io,config,cli,k8s,controller}/**/*.test.ts']),
       project('codec', ['test/codec/**/*.test.ts'], 60_000),
       project('fsm', ['test/fsm/**/*.test.ts']),
       project('plan', ['test/plan/**/*.test.ts']),
       project('sim', ['test/sim/**/*.test.ts'], 120_000),
+      { ...cluster, test: { ...cluster.test, ...alone, hookTimeout: 120_000 } },
       { ...interop, test: { ...interop.test, ...alone } },
     ],
   },

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What the interoperability tests need beside npm's packages: says what is there, installs what is missing as root on
-# Debian or Ubuntu, and elsewhere says which tests will be skipped. Never fails for a tool that it cannot install: every
-# other test runs without them. Called as `npm run setup`.
+# What the tests in namespaces need beside npm's packages: says what is there, installs what is missing as root on Debian or
+# Ubuntu, builds a Kubernetes control plane where there is Go, and says which tests will be skipped. Never fails for a tool that
+# it cannot install: every other test runs without them. Called as `npm run setup`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/apt.sh
@@ -14,6 +14,9 @@ tools=(
   'gobgpd   gobgpd    interop with GoBGP, and a rival in the bench'
   'ip       iproute2  network namespaces: every interop story'
   'tcpdump  tcpdump   what really was on the wire'
+  'nft      nftables  the data plane of a cluster (kube-proxy)'
+  'curl     curl      what a cluster answers over HTTP'
+  'openssl  openssl   keys of a cluster'
 )
 
 missing=()
@@ -40,11 +43,12 @@ for tool in "${tools[@]}"; do
     skipped=1
   fi
 done
+node test/cluster/binaries.ts || skipped=1
 if [ "$(id -u)" != 0 ]; then
-  echo 'setup: not root: no network namespaces, so all interop tests will be skipped'
+  echo 'setup: not root: no network namespaces, so all interop and cluster tests will be skipped'
   skipped=1
 elif ! unshare --net true 2>/dev/null; then
-  echo 'setup: network namespaces are not permitted here: all interop tests will be skipped'
+  echo 'setup: network namespaces are not permitted here: all interop and cluster tests will be skipped'
   skipped=1
 fi
 [ $skipped = 1 ] || echo 'setup: all there, nothing will be skipped for want of a program'

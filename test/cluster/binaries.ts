@@ -1,0 +1,75 @@
+// Where the programs of a real cluster are: in the folder that KUBEBUILDER_ASSETS names (envtest's convention), else in our cache,
+// where `node test/cluster/binaries.ts` (called by `npm run setup`) puts them, built from Go modules. Stories ask
+// `absentPrograms` and are skipped by name without them.
+
+import { execFileSync, spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { accessSync, constants, readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+
+const MODULE = join(import.meta.dirname, 'kube');
+const OLDEST_GO = [1, 26] as const;
+
+export const PROGRAMS = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-proxy'] as const;
+export type KubeProgram = (typeof PROGRAMS)[number];
+
+/** Our cache: a folder for each set of versions, so that an old one is never taken for a new one. */
+function cacheFolder(): string {
+  const { FAIRWAY_CACHE, XDG_CACHE_HOME } = process.env;
+  const caches = FAIRWAY_CACHE || XDG_CACHE_HOME || join(homedir(), '.cache');
+  const versions = createHash('sha256').update(readFileSync(join(MODULE, 'go.mod')));
+  return join(caches, 'fairway', `kube-${versions.digest('hex').slice(0, 12)}`);
+}
+
+export const BINARIES = process.env['KUBEBUILDER_ASSETS'] || cacheFolder();
+
+export function absentPrograms(...programs: readonly KubeProgram[]): KubeProgram[] {
+  return programs.filter((program) => {
+    try {
+      accessSync(join(BINARIES, program), constants.X_OK);
+      return false;
+    } catch {
+      return true;
+    }
+  });
+}
+
+/** Go's version as text, asked where the modules are (a newer toolchain may be chosen there), or why there is none. */
+function findGo(): { readonly version: string } | { readonly missing: string } {
+  try {
+    const version = execFileSync('go', ['env', 'GOVERSION'], { cwd: MODULE, encoding: 'utf8' }).trim();
+    const [major = 0, minor = 0] = version.replace(/^go/, '').split('.').map(Number);
+    const isNew = major > OLDEST_GO[0] || (major === OLDEST_GO[0] && minor >= OLDEST_GO[1]);
+    return isNew ? { version } : { missing: `${version} is older than ${OLDEST_GO.join('.')}` };
+  } catch {
+    return { missing: 'no Go' };
+  }
+}
+
+/** Builds what is absent, or says which tests will be skipped and ends with 1. */
+function setUp(): void {
+  const say = (text: string): void => {
+    process.stdout.write(`setup: ${text}\n`);
+  };
+  if (absentPrograms(...PROGRAMS).length === 0) {
+    say(`kube-apiserver and its like are in ${BINARIES}`);
+    return;
+  }
+  const go = findGo();
+  if (process.env['KUBEBUILDER_ASSETS'] || 'missing' in go) {
+    const why = 'missing' in go ? go.missing : 'KUBEBUILDER_ASSETS is set: nothing is built';
+    say(
+      `${absentPrograms(...PROGRAMS).join(', ')} missing in ${BINARIES}: tests on a real cluster will be skipped (${why})`,
+    );
+    process.exitCode = 1;
+    return;
+  }
+  say(`building Kubernetes with ${go.version} (about five minutes the first time)`);
+  const { status } = spawnSync(join(MODULE, 'build.sh'), [BINARIES], { stdio: 'inherit' });
+  if (status === 0) return;
+  say('the build failed (see above): tests on a real cluster will be skipped');
+  process.exitCode = 1;
+}
+
+if (process.argv[1] === import.meta.filename) setUp();

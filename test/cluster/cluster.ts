@@ -1,0 +1,196 @@
+// A cluster for the stories of one file: the lab's switch with router and client, nodes, and one machine more for the control plane, all
+// network namespaces; a real API server, real controllers, a kubelet of ours, Fairway's own manifests. `useCluster` makes it and takes it
+// away; between stories what a user made is removed, the processes go on.
+
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import { Lab, node, type Place } from '../interop/lab.ts';
+import type { Manifest } from '../interop/manifests.ts';
+import { OWNER, sweep } from '../interop/namespace.ts';
+import { type Daemon, until } from '../interop/process.ts';
+import { lacking, type Program } from '../interop/stories.ts';
+import type { Api } from './api.ts';
+import { absentPrograms, BINARIES, PROGRAMS } from './binaries.ts';
+import { ControlPlane } from './control-plane.ts';
+import { Kubelet } from './kubelet.ts';
+import { POD_CIDR } from './pod-network.ts';
+
+export const MANIFESTS = join(import.meta.dirname, '../../manifests');
+export const SYSTEM = 'metallb-system';
+/** Where stories keep Services and Pods. */
+export const APP = 'app';
+
+/** The objects of a file, or of all YAML files of a folder. */
+export function readManifests(path: string): Manifest[] {
+  if (statSync(path).isDirectory()) {
+    const files = readdirSync(path).filter((name) => name.endsWith('.yaml'));
+    return files.sort().flatMap((name) => readManifests(join(path, name)));
+  }
+  return parseAllDocuments(readFileSync(path, 'utf8')).flatMap((document) => {
+    if (document.errors[0] !== undefined) throw new Error(`${path}: ${document.errors[0].message}`);
+    // anchors of ours are many: the limit is against strangers
+    const object = document.toJS({ maxAliasCount: -1 });
+    return object === null ? [] : [object];
+  });
+}
+
+export const CRDS = readManifests(join(MANIFESTS, 'crd'));
+
+export class Cluster {
+  readonly lab: Lab;
+  readonly nodes: readonly string[];
+  #control: ControlPlane | undefined;
+  #kubelet: Kubelet | undefined;
+
+  constructor(nodes: number) {
+    // the machine after the last node is the control plane's: nobody schedules to it
+    this.lab = new Lab(nodes + 1);
+    this.nodes = Array.from({ length: nodes }, (_, i) => `n${i + 1}`);
+  }
+
+  get control(): ControlPlane {
+    return started(this.#control);
+  }
+
+  get kubelet(): Kubelet {
+    return started(this.#kubelet);
+  }
+
+  get api(): Api {
+    return this.control.api;
+  }
+
+  async up(): Promise<void> {
+    const count = this.nodes.length;
+    this.lab.up();
+    this.#control = new ControlPlane(this.lab, `n${count + 1}`, node(count + 1).ipv4);
+    await this.control.start();
+    this.#kubelet = new Kubelet(this.lab, this.control, count, count + 1);
+    for (const name of this.nodes) await this.addNode(name);
+    await this.api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: APP } });
+    const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: APP } };
+    // Pods are refused until the controller has made it
+    await until('the namespace has its ServiceAccount', () => this.api.find(account));
+    this.kubelet.start();
+  }
+
+  async addNode(name: string): Promise<void> {
+    const { ipv4, ipv6 } = node(Number(name.slice(1)));
+    const labels = { 'kubernetes.io/hostname': name, 'kubernetes.io/os': 'linux' };
+    const object = { apiVersion: 'v1', kind: 'Node', metadata: { name, labels } };
+    await this.api.apply(object);
+    await this.api.patchStatus(object, {
+      addresses: [ipv4, ipv6].map((address) => ({ type: 'InternalIP', address })),
+      conditions: [{ type: 'Ready', status: 'True' }],
+    });
+    // admission taints a new node until somebody has seen it ready
+    await this.api.patch(object, { spec: { taints: [] } });
+  }
+
+  /** Our CRDs, and waits until the server serves them. */
+  async installCrds(): Promise<void> {
+    await this.api.apply(...CRDS);
+    for (const { metadata } of CRDS) {
+      const [plural] = metadata.name.split('.');
+      const answers = async (): Promise<boolean> =>
+        (await this.api.raw('GET', `/apis/metallb.io/v1beta1/${plural}`)).code === 200;
+      await until(`${plural} are served`, answers);
+    }
+  }
+
+  /** The data plane of Services on every node. */
+  async startProxies(): Promise<void> {
+    const proxies = this.nodes.map((name) => this.startProxy(name));
+    const tables = (at: number): string => this.lab.run(placeOf(this.nodes[at]), ['nft', 'list', 'tables']);
+    await until(
+      'every kube-proxy has its table',
+      () => proxies.every((_, at) => tables(at).includes('kube-proxy')),
+      20_000,
+    );
+  }
+
+  startProxy(name: string): Daemon {
+    return this.lab.spawn(`kube-proxy-${name}`, placeOf(name), [
+      join(BINARIES, 'kube-proxy'),
+      ...['--kubeconfig', this.control.kubeconfig, '--hostname-override', name, '--proxy-mode', 'nftables'],
+      ...['--cluster-cidr', POD_CIDR, '--conntrack-max-per-core', '0', '--nodeport-addresses', 'primary'],
+      ...['--healthz-bind-address', '127.0.0.1:10256', '--metrics-bind-address', '127.0.0.1:10249'],
+    ]);
+  }
+
+  /** Standard output of curl in a place; throws when it fails. */
+  curl(place: Place, ...args: readonly string[]): string {
+    return this.lab.run(place, ['curl', '-sS', '--max-time', '5', ...args]);
+  }
+
+  async down(): Promise<void> {
+    await this.#kubelet?.stop();
+    await this.lab.stopAll();
+    await this.#control?.api.close();
+    this.lab.down();
+  }
+}
+
+function started<T>(part: T | undefined): T {
+  if (part === undefined) throw new Error('the cluster is not up');
+  return part;
+}
+
+export function placeOf(name: string | undefined): Place {
+  if (name === undefined || !/^n\d+$/.test(name)) throw new Error(`no such node: ${name}`);
+  return `n${Number(name.slice(1))}`;
+}
+
+/** A cluster for all stories of one file. */
+export function useCluster(nodes: number, prepare: (cluster: Cluster) => Promise<void> = async () => {}): Cluster {
+  const cluster = new Cluster(nodes);
+  const removeAtExit = (): void => {
+    sweep(OWNER);
+  };
+  beforeAll(async () => {
+    sweep();
+    process.once('exit', removeAtExit);
+    try {
+      await cluster.up();
+      await prepare(cluster);
+    } catch (fault) {
+      process.stderr.write(`${cluster.lab.logs()}\n`);
+      throw fault;
+    }
+  });
+  afterEach(({ task }) => {
+    if (task.result?.state === 'fail') process.stderr.write(`${cluster.lab.logs()}\n`);
+  });
+  afterAll(async () => {
+    await cluster.down();
+    process.off('exit', removeAtExit);
+  });
+  return cluster;
+}
+
+/** Stories on a real cluster: run, or skipped with the reason in their name. */
+export function clusterStories(title: string, programs: readonly Program[], tell: () => void): void {
+  const absent = absentPrograms(...PROGRAMS).map((program) => `no ${program}`);
+  const reasons = [
+    ...lacking(...programs),
+    ...absent,
+    ...(absent.length > 0 ? ['npm run setup builds them with Go'] : []),
+    ...lackingTools(),
+  ];
+  const name = reasons.length === 0 ? title : `${title} (skipped: ${reasons.join(', ')})`;
+  describe.skipIf(reasons.length > 0)(name, tell);
+}
+
+function lackingTools(): string[] {
+  return ['curl', 'openssl', 'nft', 'setpriv'].flatMap((tool) => {
+    try {
+      execFileSync('sh', ['-c', `command -v ${tool}`], { stdio: 'ignore' });
+      return [];
+    } catch {
+      return [`no ${tool}`];
+    }
+  });
+}
