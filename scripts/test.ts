@@ -1,4 +1,4 @@
-// `npm test`: lint, types, then every vitest project, interop last and one file at a time. Called by people and by CI.
+// `npm test`: lint, types, then every vitest project, cluster and interop last and one file at a time. Called by people and by CI.
 // `npm test -- types interop` runs only these stages. The last line is `N passed, N failed, N skipped`, where lint and
 // types count as one test each; the exit code is 0 only when nothing failed and something passed.
 
@@ -91,7 +91,7 @@ const stages: readonly Stage[] = [
     name,
     run: () => vitest(name, [name], 'default'),
   })),
-  { name: 'interop', run: () => vitest('interop', ['interop'], 'verbose') },
+  ...['cluster', 'interop'].map((name) => ({ name, run: () => vitest(name, [name], 'verbose') })),
 ];
 
 const wanted = process.argv.slice(2);
