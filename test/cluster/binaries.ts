@@ -1,5 +1,5 @@
-// Where the programs of a real cluster are: in the folder that KUBEBUILDER_ASSETS names (envtest's convention), else in our cache,
-// where `node test/cluster/binaries.ts` (called by `npm run setup`) puts them, built from Go modules. Stories ask
+// Where the programs of a real cluster are: in the folder that KUBEBUILDER_ASSETS names (envtest's convention; it holds etcd and
+// kube-apiserver alone), else in our cache, where `node test/cluster/binaries.ts` (called by `npm run setup`) puts them, built from Go modules. Stories ask
 // `absentPrograms` and are skipped by name without them.
 
 import { execFileSync, spawnSync } from 'node:child_process';
@@ -22,17 +22,24 @@ function cacheFolder(): string {
   return join(caches, 'fairway', `kube-${versions.digest('hex').slice(0, 12)}`);
 }
 
-export const BINARIES = process.env['KUBEBUILDER_ASSETS'] || cacheFolder();
+/** The file of a program, or undefined when it is in neither place. */
+export function findBinary(program: KubeProgram): string | undefined {
+  const { KUBEBUILDER_ASSETS } = process.env;
+  const folders = [...(KUBEBUILDER_ASSETS ? [KUBEBUILDER_ASSETS] : []), cacheFolder()];
+  return folders.map((folder) => join(folder, program)).find(isExecutable);
+}
 
-export function absentPrograms(...programs: readonly KubeProgram[]): KubeProgram[] {
-  return programs.filter((program) => {
-    try {
-      accessSync(join(BINARIES, program), constants.X_OK);
-      return false;
-    } catch {
-      return true;
-    }
-  });
+export function absentPrograms(): KubeProgram[] {
+  return PROGRAMS.filter((program) => findBinary(program) === undefined);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Go's version as text, asked where the modules are (a newer toolchain may be chosen there), or why there is none. */
@@ -52,21 +59,19 @@ function setUp(): void {
   const say = (text: string): void => {
     process.stdout.write(`setup: ${text}\n`);
   };
-  if (absentPrograms(...PROGRAMS).length === 0) {
-    say(`kube-apiserver and its like are in ${BINARIES}`);
+  const absent = absentPrograms();
+  if (absent.length === 0) {
+    for (const program of PROGRAMS) say(`${program} ${findBinary(program)}`);
     return;
   }
   const go = findGo();
-  if (process.env['KUBEBUILDER_ASSETS'] || 'missing' in go) {
-    const why = 'missing' in go ? go.missing : 'KUBEBUILDER_ASSETS is set: nothing is built';
-    say(
-      `${absentPrograms(...PROGRAMS).join(', ')} missing in ${BINARIES}: tests on a real cluster will be skipped (${why})`,
-    );
+  if ('missing' in go) {
+    say(`${absent.join(', ')} missing: tests on a real cluster will be skipped (${go.missing})`);
     process.exitCode = 1;
     return;
   }
   say(`building Kubernetes with ${go.version} (about five minutes the first time)`);
-  const { status } = spawnSync(join(MODULE, 'build.sh'), [BINARIES], { stdio: 'inherit' });
+  const { status } = spawnSync(join(MODULE, 'build.sh'), [cacheFolder()], { stdio: 'inherit' });
   if (status === 0) return;
   say('the build failed (see above): tests on a real cluster will be skipped');
   process.exitCode = 1;

@@ -12,8 +12,8 @@ import type { Manifest } from '../interop/manifests.ts';
 import { OWNER, sweep } from '../interop/namespace.ts';
 import { type Daemon, until } from '../interop/process.ts';
 import { lacking, type Program } from '../interop/stories.ts';
-import type { Api } from './api.ts';
-import { absentPrograms, BINARIES, PROGRAMS } from './binaries.ts';
+import type { Api, KubeObject, Reference } from './api.ts';
+import { absentPrograms, findBinary } from './binaries.ts';
 import { ControlPlane } from './control-plane.ts';
 import { Kubelet } from './kubelet.ts';
 import { POD_CIDR } from './pod-network.ts';
@@ -114,11 +114,18 @@ export class Cluster {
 
   startProxy(name: string): Daemon {
     return this.lab.spawn(`kube-proxy-${name}`, placeOf(name), [
-      join(BINARIES, 'kube-proxy'),
+      findBinary('kube-proxy') ?? 'kube-proxy',
       ...['--kubeconfig', this.control.kubeconfig, '--hostname-override', name, '--proxy-mode', 'nftables'],
       ...['--cluster-cidr', POD_CIDR, '--conntrack-max-per-core', '0', '--nodeport-addresses', 'primary'],
       ...['--healthz-bind-address', '127.0.0.1:10256', '--metrics-bind-address', '127.0.0.1:10249'],
     ]);
+  }
+
+  /** Whether a Pod is `ready`, `running`, or something else. */
+  async readiness(pod: Reference): Promise<string> {
+    const { status } = await this.api.read<PodStatus>(pod);
+    if (status.phase !== 'Running') return status.phase;
+    return status.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') ? 'ready' : 'running';
   }
 
   /** Standard output of curl in a place; throws when it fails. */
@@ -132,6 +139,10 @@ export class Cluster {
     await this.#control?.api.close();
     this.lab.down();
   }
+}
+
+interface PodStatus extends KubeObject {
+  readonly status: { readonly phase: string; readonly conditions?: readonly { type: string; status: string }[] };
 }
 
 function started<T>(part: T | undefined): T {
@@ -173,7 +184,7 @@ export function useCluster(nodes: number, prepare: (cluster: Cluster) => Promise
 
 /** Stories on a real cluster: run, or skipped with the reason in their name. */
 export function clusterStories(title: string, programs: readonly Program[], tell: () => void): void {
-  const absent = absentPrograms(...PROGRAMS).map((program) => `no ${program}`);
+  const absent = absentPrograms().map((program) => `no ${program}`);
   const reasons = [
     ...lacking(...programs),
     ...absent,

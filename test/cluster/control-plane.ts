@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Lab, Place } from '../interop/lab.ts';
 import { type Daemon, until } from '../interop/process.ts';
 import { Api } from './api.ts';
-import { BINARIES, type KubeProgram } from './binaries.ts';
+import { findBinary, type KubeProgram } from './binaries.ts';
 
 const START = join(import.meta.dirname, 'kube/start.sh');
 const RELAY = join(import.meta.dirname, '../interop/inside.ts');
@@ -69,7 +69,7 @@ export class ControlPlane {
   }
 
   #spawn(program: KubeProgram, flags: readonly string[]): Daemon {
-    const command = [START, program, BINARIES, this.folder, `${PORT}`, this.address, ...flags];
+    const command = [START, findBinary(program) ?? program, this.folder, `${PORT}`, this.address, ...flags];
     return this.#lab.spawn(program, this.#place, command);
   }
 }

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# start.sh PROGRAM BIN DIR PORT BIND [FLAG...]: one program of a control plane, in the namespace where it is called, as the process
-# that was called (its pid is the program's). State in DIR; PROGRAM is etcd, kube-apiserver or kube-controller-manager, in this order.
+# start.sh PROGRAM DIR PORT BIND [FLAG...]: one program of a control plane, in the namespace where it is called, as the process that was
+# called (its pid is the program's). State in DIR; PROGRAM is the file of etcd, kube-apiserver or kube-controller-manager, in this order.
 # The API server listens on BIND:PORT, an address that nodes reach (an EndpointSlice can't hold 127.0.0.0/8); etcd stays on loopback
 # (PORT+1, PORT+2). Authorisation is RBAC; the token `tok` is an administrator's; DIR/kubeconfig has both. With aggregator routing the API
 # server dials the endpoints of webhooks itself, so that no kube-proxy is needed beside it.
 set -euo pipefail
-program=$1 bin=$2 dir=$3 port=$4 bind=$5
-shift 5
+program=$1 dir=$2 port=$3 bind=$4
+shift 4
 mkdir -p "$dir" && cd "$dir"
 etcd=http://127.0.0.1:$((port + 1)) peer=http://127.0.0.1:$((port + 2))
 
-case $program in
+case ${program##*/} in
 etcd)
-  exec "$bin/etcd" --data-dir data --unsafe-no-fsync --listen-client-urls "$etcd" --advertise-client-urls "$etcd" \
+  exec "$program" --data-dir data --unsafe-no-fsync --listen-client-urls "$etcd" --advertise-client-urls "$etcd" \
     --listen-peer-urls "$peer" --initial-advertise-peer-urls "$peer" --initial-cluster "default=$peer" "$@"
   ;;
 kube-apiserver)
@@ -25,14 +25,14 @@ kube-apiserver)
  "users": [{"name": "admin", "user": {"token": "tok"}}], "contexts": [{"name": "admin", "context": {"cluster": "cluster", "user": "admin"}}]}
 Y
   # the self-signed certificate is made at the first start, with its CA behind it in the same file
-  exec "$bin/kube-apiserver" --etcd-servers "$etcd" --secure-port "$port" --bind-address "$bind" --advertise-address "$bind" --cert-dir certs \
+  exec "$program" --etcd-servers "$etcd" --secure-port "$port" --bind-address "$bind" --advertise-address "$bind" --cert-dir certs \
     --service-cluster-ip-range 10.96.0.0/16,fd00:96::/108 --service-node-port-range 20000-60000 \
     --service-account-issuer https://kubernetes.default.svc --service-account-key-file sa.pub --service-account-signing-key-file sa.key \
     --token-auth-file tokens --authorization-mode RBAC --enable-aggregator-routing=true "$@"
   ;;
 kube-controller-manager)
   # those that need a kubelet stay out: they would find every node dead
-  exec "$bin/kube-controller-manager" --kubeconfig kubeconfig --root-ca-file certs/apiserver.crt --service-account-private-key-file sa.key \
+  exec "$program" --kubeconfig kubeconfig --root-ca-file certs/apiserver.crt --service-account-private-key-file sa.key \
     --use-service-account-credentials --leader-elect=false --bind-address 127.0.0.1 --secure-port $((port + 3)) --cert-dir certs \
     --controllers='*,-node-lifecycle-controller,-taint-eviction-controller,-pod-garbage-collector-controller' "$@"
   ;;
