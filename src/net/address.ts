@@ -61,17 +61,20 @@ export function ipFromBytes(bytes: Uint8Array): Ip {
 }
 
 export function ipToNumber(ip: Ip): bigint {
-  const bytes = ipToBytes(ip);
-  const word = (at: number): bigint =>
-    BigInt(
-      (((bytes[at] ?? 0) << 24) | ((bytes[at + 1] ?? 0) << 16) | ((bytes[at + 2] ?? 0) << 8) | (bytes[at + 3] ?? 0)) >>>
-        0,
-    );
-  if (bytes.length === 4) return word(0);
+  if (familyOf(ip) === 'ipv4') return BigInt(ipv4ToNumber(ip));
+  const bytes = ipv6ToBytes(ip);
+  const word = (at: number): bigint => {
+    const [a, b, c, d] = [bytes[at] ?? 0, bytes[at + 1] ?? 0, bytes[at + 2] ?? 0, bytes[at + 3] ?? 0];
+    return BigInt(((a << 24) | (b << 16) | (c << 8) | d) >>> 0);
+  };
   return (word(0) << 96n) | (word(4) << 64n) | (word(8) << 32n) | word(12);
 }
 
 export function ipFromNumber(family: Family, value: bigint): Ip {
+  if (family === 'ipv4') {
+    const word = Number(value);
+    return `${word >>> 24}.${(word >>> 16) & 0xff}.${(word >>> 8) & 0xff}.${word & 0xff}` as Ip;
+  }
   const bytes = new Uint8Array(bitsOf(family) / 8);
   for (let at = bytes.length - 4, rest = value; at >= 0; at -= 4, rest >>= 32n) {
     const word = Number(rest & 0xffffffffn);
@@ -84,18 +87,22 @@ export function ipFromNumber(family: Family, value: bigint): Ip {
 }
 
 function ipv4ToBytes(text: string): Uint8Array {
-  const bytes = new Uint8Array(4);
-  let at = 0;
+  const word = ipv4ToNumber(text);
+  return Uint8Array.of(word >>> 24, word >>> 16, word >>> 8, word);
+}
+
+/** For texts that `isIP` calls IPv4. */
+function ipv4ToNumber(text: string): number {
+  let word = 0;
   let octet = 0;
   for (let i = 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
     if (code === 46) {
-      bytes[at++] = octet;
+      word = word * 256 + octet;
       octet = 0;
     } else octet = octet * 10 + code - 48;
   }
-  bytes[at] = octet;
-  return bytes;
+  return word * 256 + octet;
 }
 
 /** For texts that `isIP` calls IPv6: at most one `::`, hexadecimal groups, a dotted quad at the end perhaps. */

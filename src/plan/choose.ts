@@ -17,7 +17,7 @@ export interface Choice {
 export interface PoolOrder {
   /** With `serviceAllocation`: lowest priority first, 0 last, then by name. */
   readonly pinned: readonly Pool[];
-  /** Without, by name. */
+  /** Without, and so for every Service; by name. */
   readonly open: readonly Pool[];
 }
 
@@ -58,14 +58,12 @@ export function choose(ledger: Ledger, order: PoolOrder, service: Service, claim
   if (wanted.length > 0) return chooseWanted(ledger, service, claim, wanted);
   const { wantedPool: name = '' } = service;
   if (name !== '') return chooseFromNamed(ledger, service, claim, name);
-  const list = (pools: readonly Pool[]): Choice | undefined =>
-    chooseFrom(
-      ledger,
-      pools.filter((pool) => isCompatible(pool, service)),
-      service,
-      claim,
-    );
-  return list(order.pinned) ?? list(order.open) ?? no('noAvailableIPs', 'no available IPs');
+  const pinned = order.pinned.filter((pool) => isCompatible(pool, service));
+  return (
+    chooseFrom(ledger, pinned, service, claim) ??
+    chooseFrom(ledger, order.open, service, claim) ??
+    no('noAvailableIPs', 'no available IPs')
+  );
 }
 
 /** Whether exactly these addresses may be held: by one pool that gives them out, is open to the Service, and no one in the way. */

@@ -208,8 +208,10 @@ function withAddresses(service: Service, ips: readonly Ip[], pool: string | unde
     service.ingress.length === ips.length &&
     service.ingress.every(({ ip, hostname }, at) => ip === ips[at] && !hostname);
   if (same) return service;
+  const ingress = ips.map((ip) => ({ ip }));
+  if (pool !== undefined) return { ...service, ingress, allocatedFromPool: pool };
   const { allocatedFromPool: _, ...rest } = service;
-  return { ...rest, ingress: ips.map((ip) => ({ ip })), ...(pool !== undefined && { allocatedFromPool: pool }) };
+  return { ...rest, ingress };
 }
 
 function sameIngress(a: Service, b: Service): boolean {

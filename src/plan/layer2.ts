@@ -66,7 +66,7 @@ export function claimsFor(
     );
   const owner = electOwner(election, choice, service, ips, endpoints);
   if (owner === undefined) return no('notOwner', 'no node may: none is usable and has an endpoint where one is needed');
-  if (owner !== node) return no('notOwner', `node ${owner} answers for ${ips[0]}`);
+  if (owner !== node) return no('notOwner', `node ${owner} answers for it`);
   const { interfaces } = choice;
   return ips.map((ip) => ({ service: service.key, ip, interfaces }));
 }

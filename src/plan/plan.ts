@@ -28,6 +28,7 @@ export interface Plan {
   readonly routes: ReadonlyMap<string, Wanted>;
   /** Every Service of type LoadBalancer of our class. */
   readonly services: ReadonlyMap<ServiceKey, ServicePlan>;
+  /** In no order that means anything. */
   readonly layer2: readonly Layer2Claim[];
 }
 
@@ -55,15 +56,14 @@ export interface Memory {
 interface Last {
   readonly snapshot: Snapshot;
   readonly world: World;
-  readonly made: Map<ServiceKey, Made>;
+  readonly made: ReadonlyMap<ServiceKey, Made>;
   readonly plan: Plan;
 }
 
-/** The plan of one Service, what it was made from, and what it gives to the routes. */
-interface Made {
+/** The plan of one Service with what it was made from, and what it gives to the routes. */
+interface Made extends ServicePlan {
   readonly service: Service;
   readonly endpoints: readonly Endpoint[] | undefined;
-  readonly plan: ServicePlan;
   readonly grants: readonly Grant[];
 }
 
@@ -79,6 +79,7 @@ interface World {
 }
 
 const NO_ENDPOINTS: readonly Endpoint[] = [];
+const NOTHING_MADE: ReadonlyMap<ServiceKey, Made> = new Map();
 const NO_ATTRIBUTES: ReadonlyMap<string, RouteAttributes> = new Map();
 
 /** Plans of several nodes of one cluster may share an election: owners are the same for all of them. */
@@ -93,35 +94,37 @@ export function plan(snapshot: Snapshot, node: string, memory: Memory = createMe
   const { last } = memory;
   const goesOn = last !== undefined && last.plan.node === node && sameWorld(last.snapshot, snapshot);
   const world = goesOn ? last.world : createWorld(snapshot, config, node, memory);
-  // what was made is kept up to date in place: it is nobody else's
-  const made = goesOn ? last.made : new Map<ServiceKey, Made>();
-  const services = new Map<ServiceKey, ServicePlan>();
+  const before = goesOn ? last.made : NOTHING_MADE;
+  const made = new Map<ServiceKey, Made>();
   const fresh: Made[] = [];
   const stale: Made[] = [];
+  let stillThere = 0;
   for (const [key, seen] of snapshot.services) {
     const service = snapshot.allocated?.get(key)?.service ?? seen;
     const endpoints = snapshot.endpoints.get(key);
-    let one = made.get(key);
+    let one = before.get(key);
     if (one?.service !== service || one.endpoints !== endpoints) {
       if (notOurs(service, snapshot.settings) !== undefined) continue;
-      if (one !== undefined) stale.push(one);
+      if (one !== undefined) {
+        stale.push(one);
+        stillThere++;
+      }
       one = make(world, memory.election, service, endpoints);
       fresh.push(one);
-      made.set(key, one);
-    }
-    services.set(key, one.plan);
+    } else stillThere++;
+    made.set(key, one);
   }
-  if (made.size > services.size)
-    for (const [key, one] of made)
-      if (!services.has(key)) {
-        stale.push(one);
-        made.delete(key);
-      }
+  if (stillThere < before.size) for (const [key, one] of before) if (!made.has(key)) stale.push(one);
   if (goesOn && fresh.length + stale.length === 0) return last.plan;
   // what only changes hands is not touched: new grants come first
   for (const { grants } of fresh) for (const grant of grants) addGrant(world.routes, grant);
   for (const { grants } of stale) for (const grant of grants) removeGrant(world.routes, grant);
-  const answer = assemble(world, services, settle(world.routes) || !goesOn ? undefined : last.plan);
+  const changedRoutes = settle(world.routes);
+  const answer: Plan = {
+    ...{ node, peers: world.peers, notServed: world.notServed, services: made },
+    routes: goesOn && !changedRoutes ? last.plan.routes : routesOf(world.routes),
+    layer2: exchangeClaims(goesOn ? last.plan.layer2 : [], stale, fresh),
+  };
   memory.last = { snapshot, world, made, plan: answer };
   return answer;
 }
@@ -169,7 +172,7 @@ function make(world: World, election: Election, service: Service, seen: readonly
   const found = addressesOf(world.pools, service);
   if ('reason' in found) {
     const withheld = { withheld: found };
-    return { service, endpoints: seen, plan: { ips: [], bgp: withheld, layer2: withheld }, grants: [] };
+    return { ips: [], bgp: withheld, layer2: withheld, service, endpoints: seen, grants: [] };
   }
   const { ips, pool } = found;
   const endpoints = seen ?? NO_ENDPOINTS;
@@ -178,7 +181,7 @@ function make(world: World, election: Election, service: Service, seen: readonly
   const bgp = 'reason' in granted ? { withheld: granted } : announced(world, granted);
   const layer2 = 'reason' in claimed ? { withheld: claimed } : { announced: claimed };
   const grants = 'reason' in granted ? [] : granted;
-  return { service, endpoints: seen, plan: { ips, pool: pool.name, bgp, layer2 }, grants };
+  return { ips, pool: pool.name, bgp, layer2, service, endpoints: seen, grants };
 }
 
 /** What the Service was given, and the pool it is from, whether the pool would still give it out or not. */
@@ -227,13 +230,24 @@ function announced({ peers, routes, node }: World, grants: readonly Grant[]): Se
   return nobody && first !== undefined ? { withheld: refusal(first) } : { announced: told };
 }
 
-/** `before`: the plan whose routes still hold. */
-function assemble(world: World, services: ReadonlyMap<ServiceKey, ServicePlan>, before: Plan | undefined): Plan {
-  const layer2: Layer2Claim[] = [];
-  for (const service of services.values())
-    if ('announced' in service.layer2) for (const claim of service.layer2.announced) layer2.push(claim);
-  const routes = before?.routes ?? new Map([...world.routes.views].map(([peer, view]) => [peer, view.wanted]));
-  return { node: world.node.name, peers: world.peers, notServed: world.notServed, routes, services, layer2 };
+function routesOf({ views }: Routes): ReadonlyMap<string, Wanted> {
+  return new Map([...views].map(([peer, view]) => [peer, view.wanted]));
+}
+
+/** The same list when no claim came or went. */
+function exchangeClaims(
+  before: readonly Layer2Claim[],
+  stale: readonly Made[],
+  fresh: readonly Made[],
+): readonly Layer2Claim[] {
+  const gone = new Set(stale.flatMap(claimsOf));
+  const come = fresh.flatMap(claimsOf);
+  if (gone.size + come.length === 0) return before;
+  return [...(gone.size === 0 ? before : before.filter((claim) => !gone.has(claim))), ...come];
+}
+
+function claimsOf({ layer2 }: Made): readonly Layer2Claim[] {
+  return 'announced' in layer2 ? layer2.announced : [];
 }
 
 function wanted<T>(byPool: ReadonlyMap<string, T>, pool: string): T {

@@ -27,8 +27,8 @@ export interface Routes {
   readonly peers: readonly PeerConfig[];
   readonly views: ReadonlyMap<string, View>;
   readonly shares: Map<Prefix, Share[]>;
-  /** Prefixes whose shares changed since `settle`. */
-  readonly touched: Set<Prefix>;
+  /** Prefixes whose shares changed since `settle`; undefined before the first: all. */
+  touched: Set<Prefix> | undefined;
   /** By key: equal attributes are one object. */
   readonly attributes: Map<string, RouteAttributes>;
   /** What one advertisement alone gives, which is what most prefixes have. */
@@ -54,7 +54,7 @@ export function createRoutes(
     }),
   );
   return {
-    ...{ peers, views, shares: new Map(), touched: new Set() },
+    ...{ peers, views, shares: new Map(), touched: undefined },
     ...{ attributes: new Map(known), alone: new Map(), reach: new Map() },
   };
 }
@@ -66,7 +66,7 @@ export function addGrant({ shares, touched }: Routes, { prefix, advertisement }:
     share.count++;
     return;
   }
-  touched.add(prefix);
+  touched?.add(prefix);
   if (list === undefined) shares.set(prefix, [{ advertisement, count: 1 }]);
   else list.push({ advertisement, count: 1 });
 }
@@ -78,7 +78,7 @@ export function removeGrant({ shares, touched }: Routes, { prefix, advertisement
   if (share === undefined) return;
   share.count--;
   if (share.count > 0) return;
-  touched.add(prefix);
+  touched?.add(prefix);
   list.splice(at, 1);
   if (list.length === 0) shares.delete(prefix);
 }
@@ -88,7 +88,7 @@ export function settle(routes: Routes): boolean {
   let changed = false;
   for (const view of new Set(routes.views.values())) {
     let next: Map<Prefix, RouteAttributes> | undefined;
-    for (const prefix of routes.touched) {
+    for (const prefix of routes.touched ?? routes.shares.keys()) {
       const attributes = attributesOn(routes, view, prefix);
       if (attributes === view.wanted.get(prefix)) continue;
       next ??= new Map(view.wanted);
@@ -99,7 +99,7 @@ export function settle(routes: Routes): boolean {
     view.wanted = next;
     changed = true;
   }
-  routes.touched.clear();
+  routes.touched = new Set();
   return changed;
 }
 

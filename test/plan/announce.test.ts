@@ -121,6 +121,7 @@ function apply(before: Snapshot, change: Change): Snapshot {
 const plain = (each: Plan) => ({
   ...each,
   services: [...each.services],
+  layer2: each.layer2.map((claim) => JSON.stringify(claim)).sort(),
   routes: [...each.routes].map(([name, wanted]) => [name, [...wanted].sort(([a], [b]) => (a < b ? -1 : 1))]),
 });
 
