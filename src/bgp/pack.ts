@@ -188,8 +188,6 @@ function* packMultiprotocol(
     }
     message.set(attributes, end);
     end += attributes.length;
-    // a prefix that did not fit may have left octets where "no withdrawn routes" stands only in the first two
-    writeU16(message, HEADER_LENGTH, 0);
     writeU16(message, WITHDRAWN_AT, end - EMPTY_LENGTH);
     writeHeader(message, TYPE.update, end);
     yield message.subarray(0, end);
