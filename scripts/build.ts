@@ -3,7 +3,7 @@
 
 import { rm, stat } from 'node:fs/promises';
 import { build } from 'esbuild';
-import { crdTexts, crdTexts } from '../src/cli/crds.ts';
+import { crdTexts } from '../src/cli/crds.ts';
 
 const root = new URL('..', import.meta.url).pathname;
 
