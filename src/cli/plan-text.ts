@@ -2,11 +2,13 @@
 // announces with the reason and what to do about it.
 
 import { REASONS, type RefusalReason } from '../plan/explain.ts';
-import type { Announcement, Withheld } from '../plan/status.ts';
-import type { PlanReport } from './plan.ts';
+import type { Announcement } from '../plan/status.ts';
+import type { PlanReport, WithheldFrom } from './plan.ts';
 import { type Cell, type Painter, table } from './terminal.ts';
 
-export function planText({ services, announcements, withheld }: PlanReport, paint: Painter): string {
+export function planText(report: PlanReport, paint: Painter): string {
+  const { services, announcements } = report;
+  const quiet = silent(report);
   const parts = [
     table(
       ['SERVICE', 'ADDRESSES', 'POOL', 'WHY NOT'],
@@ -20,10 +22,15 @@ export function planText({ services, announcements, withheld }: PlanReport, pain
     ),
     table(['NODE', 'PROTOCOL', 'PREFIX', 'TO', 'WITH'], announcements.map(row), paint),
   ];
-  const silent = unannounced(announcements, withheld);
-  if (silent.length > 0) parts.push(table(['NOT ANNOUNCED', 'NODE', 'PROTOCOL', 'WHY NOT'], silent, paint));
-  const reasons = [...services.map(({ reason }) => reason), ...silentReasons(announcements, withheld)];
-  const remedies = [...new Set(reasons)].filter(isReason).map((reason) => `${reason}: ${REASONS[reason].remedy}\n`);
+  if (quiet.length > 0) {
+    const rows = quiet.map(({ service, node, protocol, reason, message }): readonly Cell[] => [
+      ...[service, node, protocol],
+      { text: `${reason}: ${message}`, style: 'yellow' },
+    ]);
+    parts.push(table(['NOT ANNOUNCED', 'NODE', 'PROTOCOL', 'WHY NOT'], rows, paint));
+  }
+  const reasons = new Set([...services, ...quiet].map(({ reason }) => reason));
+  const remedies = [...reasons].filter(isReason).map((reason) => `${reason}: ${REASONS[reason].remedy}\n`);
   if (remedies.length > 0) parts.push(`${paint('bold', 'What to do')}\n${remedies.join('')}`);
   return parts.join('\n');
 }
@@ -40,23 +47,7 @@ function row(announcement: Announcement): readonly Cell[] {
 }
 
 /** Of Services with an address that no node announces: why not, node by node. */
-function unannounced(
-  announcements: readonly Announcement[],
-  withheld: readonly Withheld[],
-): readonly (readonly Cell[])[] {
-  return silentOnes(announcements, withheld).map(({ service, node, protocol, reason, message }) => [
-    service,
-    node,
-    protocol,
-    { text: `${reason}: ${message}`, style: 'yellow' },
-  ]);
-}
-
-function silentReasons(announcements: readonly Announcement[], withheld: readonly Withheld[]): readonly string[] {
-  return silentOnes(announcements, withheld).map(({ reason }) => reason);
-}
-
-function silentOnes(announcements: readonly Announcement[], withheld: readonly Withheld[]): readonly Withheld[] {
+function silent({ announcements, withheld }: PlanReport): readonly WithheldFrom[] {
   const told = new Set(announcements.flatMap((each) => (each.protocol === 'bgp' ? each.services : [each.service])));
   // why there is no address stands in the first table
   return withheld.filter(({ service, reason }) => !told.has(service) && reason !== 'noIPAllocated');

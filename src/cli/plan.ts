@@ -9,7 +9,7 @@ import type { Manifest, ManifestObject } from '../k8s/manifest.ts';
 import { allocate } from '../plan/allocate.ts';
 import { createElection } from '../plan/elect.ts';
 import { createMemory, plan } from '../plan/plan.ts';
-import type { Node, Settings, Snapshot } from '../plan/snapshot.ts';
+import type { Node, ServiceKey, Settings, Snapshot } from '../plan/snapshot.ts';
 import { type Announcement, announcementsOf, type ServiceView, serviceViews, type Withheld } from '../plan/status.ts';
 import { type Finding, type JudgeOptions, judge, judgeOptions } from './findings.ts';
 import { readInput, UnreadableInput } from './input.ts';
@@ -28,8 +28,11 @@ export interface PlanOptions {
 export interface PlanReport {
   readonly services: readonly Omit<ServiceView, 'announced' | 'withheld'>[];
   readonly announcements: readonly Announcement[];
-  readonly withheld: readonly Withheld[];
+  /** One entry for each Service, node and protocol that does not come together. */
+  readonly withheld: readonly WithheldFrom[];
 }
+
+export type WithheldFrom = { readonly service: ServiceKey; readonly node: string } & Omit<Withheld, 'by'>;
 
 interface Flags {
   readonly node?: string;
@@ -121,11 +124,13 @@ export function planCluster(snapshot: Snapshot, node: string | undefined): PlanR
   const election = createElection();
   const names = node === undefined ? [...snapshot.nodes.keys()].sort() : [node];
   const plans = names.map((name) => plan(settled, name, createMemory(election)));
-  const views = serviceViews(allocations.services, plans);
+  const views = serviceViews(allocations.services, plans, ['bgp', 'layer2']);
   return {
     services: views.map(({ announced, withheld, ...view }) => view),
     announcements: plans.flatMap(announcementsOf),
-    withheld: views.flatMap(({ withheld }) => withheld),
+    withheld: views.flatMap(({ service, withheld }) =>
+      withheld.map(({ by: node, ...why }) => ({ service, node, ...why })),
+    ),
   };
 }
 

@@ -9,6 +9,7 @@ import type { PeerView } from '../bgp/view.ts';
 import type { Family, Prefix } from '../net/address.ts';
 import type { Allocations } from '../plan/allocate.ts';
 import type { Plan } from '../plan/plan.ts';
+import { serviceViews } from '../plan/status.ts';
 
 /** An instant of the monotonic clock as a date; the same instant is always the same date. */
 export type Dates = (instantMs: number) => string;
@@ -92,17 +93,5 @@ export function unservedJson({ peer, because, text }: Plan['notServed'][number],
 
 /** Every Service that is ours: its addresses, why it has none, who announces it, and why somebody does not. */
 export function servicesJson(allocations: Allocations | undefined, plan: Plan | undefined) {
-  return [...(allocations?.services ?? [])].map(([service, { ips, pool, refusal }]) => {
-    const bgp = plan?.services.get(service)?.bgp;
-    return {
-      service,
-      ips,
-      pool: pool ?? '',
-      reason: refusal?.reason ?? '',
-      message: refusal?.message ?? '',
-      announced: bgp !== undefined && 'announced' in bgp ? [{ protocol: 'bgp', by: plan?.node ?? '' }] : [],
-      withheld:
-        bgp !== undefined && 'withheld' in bgp ? [{ protocol: 'bgp', by: plan?.node ?? '', ...bgp.withheld }] : [],
-    };
-  });
+  return allocations === undefined ? [] : serviceViews(allocations.services, plan === undefined ? [] : [plan], ['bgp']);
 }

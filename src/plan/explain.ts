@@ -73,7 +73,7 @@ export const REASONS: Readonly<Record<RefusalReason, Explanation>> = {
   noPools: address('There is no IPAddressPool at all.', 'Create an IPAddressPool.'),
   noClusterIP: address(
     'The Service has no cluster IP, so the address families that it needs are not known.',
-    'Remove `clusterIP: None`, or wait until the API server has filled the field in.',
+    'Wait until the API server has filled in `spec.clusterIPs`.',
   ),
   notEnoughClusterIPs: address(
     'The Service asks for RequireDualStack but has only one cluster IP.',
@@ -81,7 +81,7 @@ export const REASONS: Readonly<Record<RefusalReason, Explanation>> = {
   ),
   clusterIPFamilyUnknown: address(
     'The cluster IPs are not one address, nor two of different families.',
-    'Correct `spec.clusterIPs`.',
+    'Correct `spec.clusterIPs`; a Service with `clusterIP: None` can have no address.',
   ),
   requestedIPInvalid: address(
     'The address that was asked for is no IP address, or there are more than one of a family.',

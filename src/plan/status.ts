@@ -5,7 +5,7 @@ import { communityText, largeCommunityText } from '../bgp/community.ts';
 import type { RouteAttributes } from '../bgp/rib.ts';
 import { compareAddresses, hostPrefix, type Ip, type Prefix } from '../net/address.ts';
 import type { Allocation } from './allocate.ts';
-import { REASONS, type Refusal } from './explain.ts';
+import { REASONS, type Refusal, type RefusalReason } from './explain.ts';
 import type { Plan, ServicePlan } from './plan.ts';
 import type { ServiceKey } from './snapshot.ts';
 
@@ -25,11 +25,10 @@ export interface ServiceView {
 
 /** Why a node does not announce a Service over a protocol; with `prefix`: not that prefix, though it does another. */
 export interface Withheld {
-  readonly service: ServiceKey;
-  readonly node: string;
   readonly protocol: Protocol;
+  readonly by: string;
   readonly prefix?: Prefix;
-  readonly reason: string;
+  readonly reason: RefusalReason;
   readonly message: string;
 }
 
@@ -56,23 +55,32 @@ export type Announcement =
       readonly interfaces: readonly string[];
     };
 
-/** The Services in their order. A speaker has no allocations: addresses are then what its plan found in status. */
+/**
+ * The Services in their order, over the protocols that are served. A speaker has no allocations: addresses are then what
+ * its plan found in status.
+ */
 export function serviceViews(
   allocations: ReadonlyMap<ServiceKey, Allocation> | undefined,
   plans: readonly Plan[],
+  protocols: readonly Protocol[],
 ): readonly ServiceView[] {
   const known: ReadonlyMap<ServiceKey, Allocation | ServicePlan> = allocations ?? plans[0]?.services ?? new Map();
   return [...known].map(([service, given]) => {
     const refusal = 'events' in given ? given.refusal : addressRefusal(given);
-    const of = plans.map((plan) => ({ node: plan.node, plan: plan.services.get(service) }));
+    const of = plans.flatMap((plan) => {
+      const found = plan.services.get(service);
+      return found === undefined
+        ? []
+        : protocols.map((protocol) => ({ by: plan.node, protocol, half: found[protocol] }));
+    });
     return {
       service,
       ips: given.ips,
       pool: given.pool ?? '',
       reason: refusal?.reason ?? '',
       message: refusal?.message ?? '',
-      announced: of.flatMap(({ node, plan }) => (plan === undefined ? [] : announcedBy(plan, node))),
-      withheld: of.flatMap(({ node, plan }) => (plan === undefined ? [] : withheldBy(plan, service, node))),
+      announced: of.flatMap(({ by, protocol, half }) => ('announced' in half ? { protocol, by } : [])),
+      withheld: of.flatMap(({ by, protocol, half }) => withheldOf(half).map((each) => ({ protocol, by, ...each }))),
     };
   });
 }
@@ -146,27 +154,11 @@ function communitiesOf({ communities, largeCommunities }: RouteAttributes): read
   return [...communities.map(communityText), ...largeCommunities.map(largeCommunityText)];
 }
 
-function announcedBy({ bgp, layer2 }: ServicePlan, by: string): ServiceView['announced'] {
-  const protocols: readonly Protocol[] = ['bgp', 'layer2'];
-  return protocols
-    .filter((each) => 'announced' in (each === 'bgp' ? bgp : layer2))
-    .map((protocol) => ({ protocol, by }));
-}
-
-function withheldBy({ bgp, layer2 }: ServicePlan, service: ServiceKey, node: string): readonly Withheld[] {
-  const of = (protocol: Protocol, { reason, message }: Refusal): Withheld => ({
-    service,
-    node,
-    protocol,
-    reason,
-    message,
-  });
-  const partly = 'announced' in bgp ? bgp.announced : [];
-  return [
-    ...('withheld' in bgp ? [of('bgp', bgp.withheld)] : []),
-    ...partly.flatMap(({ prefix, refusal }) => (refusal === undefined ? [] : { ...of('bgp', refusal), prefix })),
-    ...('withheld' in layer2 ? [of('layer2', layer2.withheld)] : []),
-  ];
+function withheldOf(half: ServicePlan[Protocol]): readonly Omit<Withheld, 'protocol' | 'by'>[] {
+  if ('withheld' in half) return [half.withheld];
+  return half.announced.flatMap((each) =>
+    'refusal' in each && each.refusal !== undefined ? { prefix: each.prefix, ...each.refusal } : [],
+  );
 }
 
 /** On a speaker: what is wrong with the addresses themselves is the same for both protocols. */

@@ -259,7 +259,7 @@ describe('views', () => {
       endpoints: { 'ns/a': [endpoint('10.9.9.9', 'n1')] },
     });
     const planned = plan(now, 'n1');
-    expect(serviceViews(undefined, [planned])).toMatchObject([
+    expect(serviceViews(undefined, [planned], ['bgp', 'layer2'])).toMatchObject([
       {
         ...{ service: 'ns/a', ips: ['10.0.0.1'], pool: 'a', reason: '' },
         announced: [
@@ -269,7 +269,7 @@ describe('views', () => {
       },
       { service: 'ns/none', ips: [], pool: '', reason: 'noIPAllocated', announced: [] },
     ]);
-    expect(serviceViews(allocate(now).services, [])).toMatchObject([
+    expect(serviceViews(allocate(now).services, [], [])).toMatchObject([
       { service: 'ns/a', ips: ['10.0.0.1'], reason: '' },
       { service: 'ns/none', ips: ['10.0.0.0'], pool: 'a', reason: '' },
     ]);
