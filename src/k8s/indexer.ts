@@ -3,7 +3,7 @@
 // kept too. Called by standalone with a folder, and by `fairway plan` with files.
 
 import { gather, type ReadResource, readResource } from '../config/read.ts';
-import type { ApiObject, Invalid, Resource, Resources } from '../config/resource.ts';
+import type { ApiObject, Invalid, Resources } from '../config/resource.ts';
 import type { Endpoint, Node, Service, ServiceKey } from '../plan/snapshot.ts';
 import { type EndpointSlice, type ReadOptions, readEndpointSlice, readNode, readService } from './resource.ts';
 
@@ -39,40 +39,66 @@ interface Reading {
 export interface Indexer {
   readonly options: IndexOptions;
   readonly known: WeakMap<ApiObject, Reading>;
-  merged: ReadonlyMap<ServiceKey, Merged>;
-  /** With what they were gathered from. */
-  resources: { readonly from: readonly Resource[]; readonly all: Resources };
+  /** The last answers, with what they were made from. */
+  services: Made<Service, Indexed['services']>;
+  endpoints: Made<EndpointSlice, Indexed['endpoints']>;
+  nodes: Made<Node, Indexed['nodes']>;
+  resources: Made<ReadResource, Resources>;
 }
 
-interface Merged {
-  readonly slices: readonly EndpointSlice[];
-  readonly endpoints: readonly Endpoint[];
+interface Made<T, V> {
+  readonly from: readonly T[];
+  readonly value: V;
 }
 
 export function createIndexer(options: IndexOptions): Indexer {
-  return { options, known: new WeakMap(), merged: new Map(), resources: { from: [], all: gather([]) } };
+  return {
+    options,
+    known: new WeakMap(),
+    services: { from: [], value: new Map() },
+    endpoints: { from: [], value: new Map() },
+    nodes: { from: [], value: new Map() },
+    resources: { from: [], value: gather([]) },
+  };
 }
 
 /** `objects` in the order in which Services are to be served; each name of a kind at most once. */
 export function index(indexer: Indexer, objects: readonly ApiObject[]): Indexed {
-  const readings = objects.map((object) => ({ object, ...readOnce(indexer, object) }));
-  const resources = readings.flatMap(({ resource }) => resource ?? []);
-  const services = readings.flatMap(({ service }) => service ?? []);
-  const nodes = readings.flatMap(({ node }) => node ?? []);
+  const services: Service[] = [];
+  const slices: EndpointSlice[] = [];
+  const nodes: Node[] = [];
+  const resources: ReadResource[] = [];
+  const problems: Indexed['problems'][number][] = [];
+  const unknownFields: Indexed['unknownFields'][number][] = [];
+  const ignored: ApiObject[] = [];
+  for (const object of objects) {
+    const { service, slice, node, resource, invalid } = readOnce(indexer, object);
+    if (service !== undefined) services.push(service);
+    else if (slice !== undefined) slices.push(slice);
+    else if (invalid !== undefined) problems.push({ object, invalid });
+    else if (resource !== undefined) {
+      resources.push(resource);
+      if (node !== undefined) nodes.push(node);
+      if (resource.unknown.length > 0) unknownFields.push({ object, paths: resource.unknown });
+    } else ignored.push(object);
+  }
+  indexer.services = remake(indexer.services, services, () => new Map(services.map((each) => [each.key, each])));
+  indexer.endpoints = remake(indexer.endpoints, slices, (before) => mergeSlices(before, slices));
+  indexer.nodes = remake(indexer.nodes, nodes, () => new Map(nodes.map((each) => [each.name, each])));
+  indexer.resources = remake(indexer.resources, resources, () => gather(resources));
   return {
-    services: new Map(services.map((service) => [service.key, service])),
-    endpoints: mergeSlices(
-      indexer,
-      readings.flatMap(({ slice }) => slice ?? []),
-    ),
-    nodes: new Map(nodes.map((node) => [node.name, node])),
-    resources: gatherResources(indexer, resources),
-    problems: readings.flatMap(({ object, invalid }) => (invalid === undefined ? [] : { object, invalid })),
-    unknownFields: readings.flatMap(({ object, resource }) =>
-      resource === undefined || resource.unknown.length === 0 ? [] : { object, paths: resource.unknown },
-    ),
-    ignored: readings.filter(isNothing).map(({ object }) => object),
+    services: indexer.services.value,
+    endpoints: indexer.endpoints.value,
+    nodes: indexer.nodes.value,
+    resources: indexer.resources.value,
+    ...{ problems, unknownFields, ignored },
   };
+}
+
+/** What was made before, while it would be made from the same. */
+function remake<T, V>(before: Made<T, V>, from: readonly T[], make: (before: Made<T, V>) => V): Made<T, V> {
+  const same = before.from.length === from.length && before.from.every((item, at) => item === from[at]);
+  return same ? before : { from, value: make(before) };
 }
 
 function readOnce({ options, known }: Indexer, object: ApiObject): Reading {
@@ -111,32 +137,16 @@ function elsewhere({ kind, metadata }: ApiObject, namespace: string): Invalid {
   return { rule: 'namespace', message, kind, name: metadata.name, field: 'metadata.namespace' };
 }
 
-function isNothing({ service, slice, node, resource, invalid }: Reading): boolean {
-  return (service ?? slice ?? node ?? resource ?? invalid) === undefined;
-}
-
-function mergeSlices(indexer: Indexer, slices: readonly EndpointSlice[]): Indexed['endpoints'] {
-  const byService = new Map<ServiceKey, EndpointSlice[]>();
-  for (const slice of slices) {
-    const list = byService.get(slice.service);
-    if (list === undefined) byService.set(slice.service, [slice]);
-    else list.push(slice);
+/** The endpoints of each Service over its slices; the list of before where none of them changed. */
+function mergeSlices(before: Indexer['endpoints'], slices: readonly EndpointSlice[]): Indexed['endpoints'] {
+  const stood = new Set(before.from);
+  const changed = new Set(slices.filter((slice) => !stood.has(slice)).map(({ service }) => service));
+  const stands = new Set(slices);
+  for (const slice of before.from) if (!stands.has(slice)) changed.add(slice.service);
+  const merged = new Map<ServiceKey, readonly Endpoint[]>();
+  for (const { service, endpoints } of slices) {
+    const old = changed.has(service) ? undefined : before.value.get(service);
+    merged.set(service, old ?? [...(merged.get(service) ?? []), ...endpoints]);
   }
-  const merged = new Map<ServiceKey, Merged>();
-  for (const [key, list] of byService) {
-    const before = indexer.merged.get(key);
-    const same = before !== undefined && sameItems(before.slices, list);
-    merged.set(key, same ? before : { slices: list, endpoints: list.flatMap(({ endpoints }) => endpoints) });
-  }
-  indexer.merged = merged;
-  return new Map([...merged].map(([key, { endpoints }]) => [key, endpoints]));
-}
-
-function gatherResources(indexer: Indexer, from: readonly Resource[]): Resources {
-  if (!sameItems(indexer.resources.from, from)) indexer.resources = { from, all: gather(from) };
-  return indexer.resources.all;
-}
-
-function sameItems(a: readonly unknown[], b: readonly unknown[]): boolean {
-  return a.length === b.length && a.every((item, at) => item === b[at]);
+  return merged;
 }
