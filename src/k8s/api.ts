@@ -185,7 +185,7 @@ export class Api {
         headersMs: timeoutMs,
         silenceMs: timeoutMs,
         signal: signal === undefined ? limit.signal : AbortSignal.any([signal, limit.signal]),
-        ...(body !== undefined && { body: JSON.stringify(body) }),
+        ...(body !== undefined && { body: serialize(body) }),
         ...(type !== undefined && { headers: { 'content-type': type } }),
       });
       const text = await answer.body.text().catch((fault: unknown) => {
@@ -242,6 +242,12 @@ function statusError(asked: Asked, { statusCode, headers }: HttpAnswer, text: st
 function retryAfter(header: string | string[] | undefined): number | undefined {
   const seconds = Number(Array.isArray(header) ? header[0] : header);
   return Number.isFinite(seconds) && seconds >= 0 ? seconds * 1_000 : undefined;
+}
+
+/** A bigint is written digit by digit: counters of pools exceed what a number holds exactly. */
+function serialize(body: object): string {
+  const { rawJSON } = JSON as unknown as { readonly rawJSON: (text: string) => unknown };
+  return JSON.stringify(body, (_, value: unknown) => (typeof value === 'bigint' ? rawJSON(String(value)) : value));
 }
 
 function parseObject(asked: Asked, text: string): object {
