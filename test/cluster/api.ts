@@ -145,10 +145,11 @@ export class Api {
   }
 
   /** As `kubectl apply --server-side`: made, or brought to what the manifests say. */
-  async apply(...objects: readonly Manifest[]): Promise<void> {
-    for (const object of objects) {
-      await this.call('PATCH', `${pathOf(object)}?fieldManager=kubectl&force=true`, object, PATCH.apply);
-    }
+  async apply(...objects: readonly Manifest[]): Promise<readonly Answer[]> {
+    const answers: Answer[] = [];
+    const query = '?fieldManager=kubectl&force=true&fieldValidation=Strict';
+    for (const object of objects) answers.push(await this.call('PATCH', pathOf(object) + query, object, PATCH.apply));
+    return answers;
   }
 
   async read<T = KubeObject>(reference: Reference): Promise<T> {

@@ -37,7 +37,10 @@ export function readManifests(path: string): Manifest[] {
   });
 }
 
+const isDefinition = ({ kind }: Manifest): boolean => kind === 'CustomResourceDefinition';
 export const CRDS = readManifests(join(MANIFESTS, 'crd'));
+/** What `kubectl apply -f manifests/fairway.yaml` applies. */
+export const fairway = (): Manifest[] => readManifests(join(MANIFESTS, 'fairway.yaml'));
 
 export class Cluster {
   readonly lab: Lab;
@@ -91,14 +94,21 @@ export class Cluster {
   }
 
   /** Our CRDs, and waits until the server serves them. */
-  async installCrds(): Promise<void> {
-    await this.api.apply(...CRDS);
-    for (const { metadata } of CRDS) {
+  async installCrds(crds: readonly Manifest[] = CRDS): Promise<void> {
+    await this.api.apply(...crds);
+    for (const { metadata } of crds) {
       const [plural] = metadata.name.split('.');
       const answers = async (): Promise<boolean> =>
         (await this.api.raw('GET', `/apis/metallb.io/v1beta1/${plural}`)).code === 200;
       await until(`${plural} are served`, answers);
     }
+  }
+
+  /** All of Fairway, as `kubectl apply` does; its Pods are started by Deployment, DaemonSet and kubelet in their own time. */
+  async install(objects: readonly Manifest[] = fairway()): Promise<void> {
+    const [early, late] = [objects.filter(isDefinition), objects.filter((each) => !isDefinition(each))];
+    await this.installCrds(early);
+    await this.api.apply(...late);
   }
 
   /** The data plane of Services on every node. */

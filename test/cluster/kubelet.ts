@@ -1,65 +1,24 @@
-// Scheduler and kubelet in one, as little of them as stories need: gives every Pod a node, starts its one container's process in a namespace
-// (or in the node's, with hostNetwork) as the manifest says (arguments, environment, user, capabilities, mounted ServiceAccount), tells
-// the API how it goes, starts it again when it ends, and ends it when the Pod is deleted.
+// Scheduler and kubelet in one, as little of them as stories need: gives every Pod a node, starts its one container's process in a namespace of
+// its own (or in the node's, with hostNetwork), tells the API how it goes, starts it again when it ends, and ends it when the Pod is
+// deleted.
 
 import { execFile } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { type Lab, node, type Place } from '../interop/lab.ts';
 import type { Daemon } from '../interop/process.ts';
-import { type KubeObject, Refused, type Selection } from './api.ts';
+import { Refused, type Selection } from './api.ts';
+import { commandOf, type Pod, type Site, writeFiles } from './container.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { PodNetwork } from './pod-network.ts';
 
 const run = promisify(execFile);
-const FAIRWAY = join(import.meta.dirname, '../../bin/fairway');
-const INSIDE = join(import.meta.dirname, '../interop/inside.ts');
 const PODS: Selection = { apiVersion: 'v1', kind: 'Pod' };
-
-interface Probe {
-  readonly httpGet?: { readonly path: string; readonly port: number | string; readonly host?: string };
-}
-
-interface Container {
-  readonly name: string;
-  readonly image: string;
-  readonly args?: readonly string[];
-  readonly env?: readonly {
-    readonly name: string;
-    readonly value?: string;
-    readonly valueFrom?: { readonly fieldRef?: { readonly fieldPath: string } };
-  }[];
-  readonly ports?: readonly { readonly name?: string; readonly containerPort: number }[];
-  readonly readinessProbe?: Probe;
-  readonly securityContext?: SecurityContext & {
-    readonly capabilities?: { readonly add?: readonly string[]; readonly drop?: readonly string[] };
-  };
-}
-
-interface SecurityContext {
-  readonly runAsUser?: number;
-  readonly readOnlyRootFilesystem?: boolean;
-}
-
-export interface Pod extends KubeObject {
-  readonly spec: {
-    readonly nodeName?: string;
-    readonly hostNetwork?: boolean;
-    readonly serviceAccountName?: string;
-    readonly terminationGracePeriodSeconds?: number;
-    readonly securityContext?: SecurityContext;
-    readonly affinity?: unknown;
-    readonly containers: readonly [Container];
-  };
-}
 
 interface Running {
   readonly pod: Pod;
   readonly place: Place;
-  readonly ips: readonly string[];
-  readonly hostIp: string;
+  readonly site: Site;
   readonly folder: string;
   daemon: Daemon;
   restarts: number;
@@ -73,8 +32,8 @@ export class Kubelet {
   readonly #nodes: number;
   readonly #running = new Map<string, Running>();
   readonly #stop = new AbortController();
-  /** Pods whose start is under way, by uid: a Pod that changes meanwhile is not started twice. */
-  readonly #seen = new Set<string>();
+  /** By uid: a Pod that changes while it is being started is not started twice, and one that goes is waited for. */
+  readonly #starts = new Map<string, Promise<void>>();
   #scheduled = 0;
 
   constructor(lab: Lab, control: ControlPlane, nodes: number, places: number) {
@@ -118,9 +77,10 @@ export class Kubelet {
     const { uid } = pod.metadata;
     if (type === 'DELETED' || pod.metadata.deletionTimestamp !== undefined) return this.#end(pod, type === 'DELETED');
     if (pod.spec.nodeName === undefined) return this.#schedule(pod);
-    if (this.#seen.has(uid)) return;
-    this.#seen.add(uid);
-    await this.#begin(pod, pod.spec.nodeName);
+    if (this.#starts.has(uid)) return;
+    const start = this.#begin(pod, pod.spec.nodeName);
+    this.#starts.set(uid, start);
+    await start;
   }
 
   async #schedule(pod: Pod): Promise<void> {
@@ -143,11 +103,12 @@ export class Kubelet {
     const { place, address } = pod.spec.hostNetwork
       ? { place: `n${i}` as const, address: host }
       : this.#network.attach(i);
-    const ips = [address.ipv4, address.ipv6];
-    const folder = this.#lab.makeFolder(`account-${pod.metadata.name}`);
-    const known = { pod, place, ips, hostIp: host.ipv4, folder };
-    await this.#writeAccount(pod, folder);
-    const running: Running = { ...known, daemon: this.#spawn(known), restarts: 0, ending: false };
+    const { address: server, port } = this.#control;
+    const site = { hostIp: host.ipv4, ips: [address.ipv4, address.ipv6], server: { address: server, port } };
+    const folder = this.#lab.makeFolder(`pod-${pod.metadata.name}`);
+    await writeFiles(this.#control.api, pod, folder, this.#control.ca());
+    const daemon = this.#spawn({ pod, place, site, folder });
+    const running: Running = { pod, place, site, folder, daemon, restarts: 0, ending: false };
     this.#running.set(pod.metadata.uid, running);
     void this.#keep(running);
   }
@@ -188,15 +149,15 @@ export class Kubelet {
     );
   }
 
-  async #report({ pod, ips, hostIp, restarts }: Running, ready: boolean): Promise<void> {
+  async #report({ pod, site, restarts }: Running, ready: boolean): Promise<void> {
     const status = ready ? 'True' : 'False';
     const startedAt = new Date().toISOString().replace(/\.\d+/, '');
     const [{ name, image }] = pod.spec.containers;
     await this.#control.api.patchStatus(pod, {
       phase: 'Running',
-      hostIP: hostIp,
-      podIP: ips[0],
-      podIPs: ips.map((ip) => ({ ip })),
+      hostIP: site.hostIp,
+      podIP: site.ips[0],
+      podIPs: site.ips.map((ip) => ({ ip })),
       startTime: startedAt,
       conditions: ['Initialized', 'Ready', 'ContainersReady', 'PodScheduled'].map((type) => ({
         type,
@@ -209,6 +170,7 @@ export class Kubelet {
   }
 
   async #end(pod: Pod, gone: boolean): Promise<void> {
+    await this.#starts.get(pod.metadata.uid)?.catch(() => {});
     const running = this.#running.get(pod.metadata.uid);
     if (running === undefined || running.ending) return;
     running.ending = true;
@@ -223,78 +185,7 @@ export class Kubelet {
       .call('DELETE', `/api/v1/namespaces/${namespace}/pods/${name}`, { gracePeriodSeconds: 0 })
       .catch(() => {});
   }
-
-  async #writeAccount({ metadata, spec }: Pod, folder: string): Promise<void> {
-    const namespace = metadata.namespace ?? 'default';
-    const token = await this.#control.api.token(namespace, spec.serviceAccountName ?? 'default', {
-      boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name: metadata.name, uid: metadata.uid },
-    });
-    mkdirSync(folder, { recursive: true });
-    for (const [file, text] of Object.entries({ token, namespace, 'ca.crt': this.#control.ca() })) {
-      writeFileSync(join(folder, file), text, { mode: 0o644 });
-    }
+  #spawn({ pod, place, site, folder }: Pick<Running, 'pod' | 'place' | 'site' | 'folder'>): Daemon {
+    return this.#lab.spawn(pod.metadata.name, place, commandOf(pod, folder, site));
   }
-
-  #spawn({ pod, place, ips, hostIp, folder }: Omit<Running, 'daemon' | 'restarts' | 'ending'>): Daemon {
-    const [container] = pod.spec.containers;
-    const { name, namespace = '', uid } = pod.metadata;
-    const fields: Readonly<Record<string, string | undefined>> = {
-      'metadata.name': name,
-      'metadata.namespace': namespace,
-      'metadata.uid': uid,
-      'spec.nodeName': pod.spec.nodeName,
-      'spec.serviceAccountName': pod.spec.serviceAccountName,
-      'status.podIP': ips[0],
-      'status.podIPs': ips.join(','),
-      'status.hostIP': hostIp,
-    };
-    const environment = [
-      `PATH=${process.env['PATH']}`,
-      `KUBERNETES_SERVICE_HOST=${this.#control.address}`,
-      `KUBERNETES_SERVICE_PORT=${this.#control.port}`,
-      ...(container.env ?? []).map((each) => {
-        const value = each.value ?? fields[each.valueFrom?.fieldRef?.fieldPath ?? ''] ?? '';
-        return `${each.name}=${value}`;
-      }),
-    ];
-    return this.#lab.spawn(name, place, [
-      ...['unshare', '--mount', 'sh', '-c', MOUNTS, folder],
-      ...['env', '-i', ...environment],
-      ...confined(pod),
-      ...program(container, name),
-    ]);
-  }
-}
-
-/** The ServiceAccount where pods have it, in a mount namespace of the process's own; the machine's /run stays as it is. */
-const MOUNTS = [
-  'mount -t tmpfs tmpfs /run',
-  'mkdir -p /run/secrets/kubernetes.io/serviceaccount',
-  'mount --bind "$0" /run/secrets/kubernetes.io/serviceaccount',
-  'exec "$@"',
-].join(' && ');
-
-/** User and capabilities as the manifest allows; nothing beyond them. */
-function confined({ spec }: Pod): string[] {
-  const context = spec.containers[0].securityContext;
-  const user = context?.runAsUser ?? spec.securityContext?.runAsUser;
-  const capabilities = context?.capabilities;
-  if (user === undefined && capabilities === undefined) return [];
-  const added = (capabilities?.add ?? []).map((each) => `+${each.toLowerCase()}`);
-  const set = (capabilities?.drop ?? []).includes('ALL') ? ['-all', ...added] : added;
-  return [
-    'setpriv',
-    '--no-new-privs',
-    ...(user === undefined ? [] : [`--reuid=${user}`, `--regid=${user}`, '--clear-groups']),
-    ...(set.length === 0 ? [] : [`--bounding-set=${set.join(',')}`]),
-    ...(set.length === 0 ? [] : [`--inh-caps=${set.join(',')}`]),
-  ];
-}
-
-/** The images that there are: ours, and `serve`, which answers every connection to port 8080 with the Pod's name. */
-function program({ image, args = [] }: Container, podName: string): string[] {
-  const [, role] = /(?:^|\/)(controller|speaker)(?::[^/]*)?$/.exec(image) ?? [];
-  if (role !== undefined) return [process.execPath, FAIRWAY, role, ...args];
-  if (image === 'serve') return [process.execPath, INSIDE, 'serve', podName, '8080'];
-  throw new Error(`no such image: ${image}`);
 }
