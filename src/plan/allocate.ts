@@ -5,6 +5,7 @@
 
 import type { Pool } from '../config/config.ts';
 import type { Ip } from '../net/address.ts';
+import { revise } from '../net/revised-map.ts';
 import { orderPools } from './choose.ts';
 import { type Books, type Entry, finish, type Job, keep, resumeJob, seek, startJob, wants } from './converge.ts';
 import { type Capacities, capacitiesOf, countPools, type PoolCounters } from './count.ts';
@@ -30,7 +31,7 @@ export interface AllocationEvent {
 }
 
 export interface Allocations {
-  /** Every Service that is ours (`notOurs`), in the order of the snapshot. `plan` takes it as `allocated`. */
+  /** Every Service that is ours (`notOurs`), in the order of the snapshot. `plan` takes it as `allocated`. The same map while nothing changes. */
   readonly services: ReadonlyMap<ServiceKey, Allocation>;
   readonly pools: ReadonlyMap<string, PoolCounters>;
   /** For the next call; absent while there is no configuration. */
@@ -49,14 +50,14 @@ interface Memory extends Books {
 
 /** What one call works on. */
 interface Round {
-  /** What is ours, in the order of the snapshot: answers that stand, and jobs. */
-  readonly line: readonly (Entry | Job)[];
   /** New, or other than last time. */
   readonly changed: Job[];
-  /** The same as last time, and still in want of something. */
-  readonly waiting: Job[];
+  /** The same as last time, and still in want of something; with their place in the snapshot. */
+  readonly waiting: readonly { readonly old: Entry; readonly position: number }[];
   /** Of last time, no longer ours. */
   readonly gone: readonly Entry[];
+  /** Nobody came or went. */
+  readonly sameKeys: boolean;
 }
 
 const NOTHING_KNOWN: ReadonlyMap<ServiceKey, Entry> = new Map();
@@ -71,16 +72,18 @@ export function allocate(snapshot: Snapshot, before?: Allocations): Allocations 
   const memory =
     carryOn(last, snapshot.config.pools, snapshot.settings) ?? open(snapshot.config.pools, snapshot.settings);
   const goesOn = memory.ledger === last?.ledger;
-  const round = sortOut(snapshot, last?.entries ?? NOTHING_KNOWN, goesOn);
-  if (goesOn) giveBack(memory, round);
-  for (const job of round.changed.sort(byRightToKeep)) keep(memory, job);
-  const stirred = round.gone.some(({ ips }) => ips.length > 0) || round.changed.some(mayHelpOthers);
-  serve(memory, round.changed.filter(wants), round.waiting, stirred);
-  const entries = new Map<ServiceKey, Entry>();
-  for (const item of round.line) {
-    const entry = 'seen' in item ? item : finish(item);
-    entries.set(entry.seen.key, entry);
-  }
+  const known = last?.entries ?? NOTHING_KNOWN;
+  const { changed, waiting, gone, sameKeys } = sortOut(snapshot, known, goesOn);
+  if (goesOn) giveBack(memory, [...gone, ...changed.flatMap((job) => job.old ?? [])]);
+  for (const job of changed.sort(byRightToKeep)) keep(memory, job);
+  const stirred = gone.some(({ ips }) => ips.length > 0) || changed.some(mayHelpOthers);
+  // those who wait from earlier rounds are asked again only when something was given back
+  const asked = stirred ? waiting.map(({ old, position }) => resumeJob(old, position)) : [];
+  // in order, once: whoever is served takes what those before could not use, so nobody is helped by it
+  for (const job of [...changed.filter(wants), ...asked].sort(byOrder)) seek(memory, job);
+  const answers = new Map([...changed, ...asked].map((job) => [job.service.key, finish(job)]));
+  const entries =
+    goesOn && sameKeys ? revise(known, answers) : inOrder(snapshot, goesOn ? known : NOTHING_KNOWN, answers);
   return {
     services: entries,
     pools: countPools(memory.ledger, memory.capacities),
@@ -136,34 +139,46 @@ function textOf(pools: readonly Pool[]): string {
 }
 
 function sortOut(snapshot: Snapshot, known: ReadonlyMap<ServiceKey, Entry>, goesOn: boolean): Round {
-  const line: (Entry | Job)[] = [];
   const changed: Job[] = [];
-  const waiting: Job[] = [];
+  const waiting: { readonly old: Entry; readonly position: number }[] = [];
   let position = 0;
   let stillThere = 0;
+  let ours = 0;
   for (const [key, service] of snapshot.services) {
     position++;
     const old = known.get(key);
     const stands = goesOn && old?.seen === service;
     if (!stands && notOurs(service, snapshot.settings) !== undefined) continue;
+    ours++;
     if (old !== undefined) stillThere++;
-    if (stands && !old.waits) {
-      line.push(old);
-      continue;
-    }
-    const job = stands ? resumeJob(old, position) : startJob(service, old, position);
-    line.push(job);
-    (stands ? waiting : changed).push(job);
+    if (!stands) changed.push(startJob(service, old, position));
+    else if (old.waits) waiting.push({ old, position });
   }
-  const there =
-    stillThere === known.size ? known : new Set(line.map((item) => ('seen' in item ? item.seen : item.service).key));
-  const gone = there === known ? [] : [...known].flatMap(([key, old]) => (there.has(key) ? [] : [old]));
-  return { line, changed, waiting, gone };
+  const gone = stillThere === known.size ? [] : [...known.values()].filter(({ seen }) => isGone(snapshot, seen.key));
+  return { changed, waiting, gone, sameKeys: ours === stillThere && stillThere === known.size };
 }
 
-function giveBack({ ledger }: Memory, { changed, gone }: Round): void {
-  for (const old of [...gone, ...changed.flatMap((job) => job.old ?? [])])
-    for (const ip of old.ips) release(ledger, ip, old.seen.key);
+function isGone({ services, settings }: Snapshot, key: ServiceKey): boolean {
+  const service = services.get(key);
+  return service === undefined || notOurs(service, settings) !== undefined;
+}
+
+function giveBack({ ledger }: Memory, entries: readonly Entry[]): void {
+  for (const { ips, seen } of entries) for (const ip of ips) release(ledger, ip, seen.key);
+}
+
+/** All that is ours, in the order of the snapshot: new answers, and those that stand. */
+function inOrder(
+  { services }: Snapshot,
+  known: ReadonlyMap<ServiceKey, Entry>,
+  answers: ReadonlyMap<ServiceKey, Entry>,
+): ReadonlyMap<ServiceKey, Entry> {
+  const entries = new Map<ServiceKey, Entry>();
+  for (const [key, service] of services) {
+    const entry = answers.get(key) ?? known.get(key);
+    if (entry?.seen === service) entries.set(key, entry);
+  }
+  return entries;
 }
 
 /** Those whose keys and ports are as before come first: of two that may no longer share, the one that changed moves. */
@@ -185,12 +200,4 @@ function byOrder(a: Job, b: Job): number {
 function mayHelpOthers({ old, ips, claim }: Job): boolean {
   if (old === undefined || old.ips.length === 0) return false;
   return !sameClaim(old.claim, claim) || old.ips.some((ip) => !ips.includes(ip));
-}
-
-/**
- * Lets those in want choose, in order, once. Whoever is served takes what those before could not use, so nobody is
- * helped by it; those who wait from earlier rounds are asked again only when something was given back.
- */
-function serve(books: Books, newcomers: readonly Job[], waiting: readonly Job[], stirred: boolean): void {
-  for (const job of [...newcomers, ...(stirred ? waiting : [])].sort(byOrder)) seek(books, job);
 }

@@ -6,6 +6,7 @@ import type { PeerConfig } from '../bgp/peer.ts';
 import type { RouteAttributes, Wanted } from '../bgp/rib.ts';
 import type { Config, Pool } from '../config/config.ts';
 import { familyOf, type Ip, type Prefix, parseIp } from '../net/address.ts';
+import { differences, revise } from '../net/revised-map.ts';
 import { type BgpPool, bgpPool, type Grant, grantsFor } from './advertise.ts';
 import { notOurs } from './allocate.ts';
 import { createElection, type Election, turnOver } from './elect.ts';
@@ -95,27 +96,13 @@ export function plan(snapshot: Snapshot, node: string, memory: Memory = createMe
   const goesOn = last !== undefined && last.plan.node === node && sameWorld(last.snapshot, snapshot);
   const world = goesOn ? last.world : createWorld(snapshot, config, node, memory);
   const before = goesOn ? last.made : NOTHING_MADE;
-  const made = new Map<ServiceKey, Made>();
-  const fresh: Made[] = [];
-  const stale: Made[] = [];
-  let stillThere = 0;
-  for (const [key, seen] of snapshot.services) {
-    const service = snapshot.allocated?.get(key)?.service ?? seen;
-    const endpoints = snapshot.endpoints.get(key);
-    let one = before.get(key);
-    if (one?.service !== service || one.endpoints !== endpoints) {
-      if (notOurs(service, snapshot.settings) !== undefined) continue;
-      if (one !== undefined) {
-        stale.push(one);
-        stillThere++;
-      }
-      one = make(world, memory.election, service, endpoints);
-      fresh.push(one);
-    } else stillThere++;
-    made.set(key, one);
+  const { made, fresh, stale } =
+    (goesOn ? remakeFew(last, world, memory.election, snapshot) : undefined) ??
+    remakeAll(before, world, memory.election, snapshot);
+  if (goesOn && fresh.length + stale.length === 0) {
+    memory.last = { ...last, snapshot };
+    return last.plan;
   }
-  if (stillThere < before.size) for (const [key, one] of before) if (!made.has(key)) stale.push(one);
-  if (goesOn && fresh.length + stale.length === 0) return last.plan;
   // what only changes hands is not touched: new grants come first
   for (const { grants } of fresh) for (const grant of grants) addGrant(world.routes, grant);
   for (const { grants } of stale) for (const grant of grants) removeGrant(world.routes, grant);
@@ -127,6 +114,53 @@ export function plan(snapshot: Snapshot, node: string, memory: Memory = createMe
   };
   memory.last = { snapshot, world, made, plan: answer };
   return answer;
+}
+
+interface Remade {
+  readonly made: ReadonlyMap<ServiceKey, Made>;
+  readonly fresh: readonly Made[];
+  readonly stale: readonly Made[];
+}
+
+/** Where it is known which Services may be other than before: only these. */
+function remakeFew(
+  { snapshot: then, made: before }: Last,
+  world: World,
+  election: Election,
+  now: Snapshot,
+): Remade | undefined {
+  if (then.endpoints !== now.endpoints || then.allocated === undefined || now.allocated === undefined) return undefined;
+  const keys = differences(then.allocated, now.allocated);
+  if (keys === undefined) return undefined;
+  const fresh: Made[] = [];
+  const stale: Made[] = [];
+  for (const key of keys) {
+    const [service, old] = [now.allocated.get(key)?.service, before.get(key)];
+    if (service === undefined || old === undefined || old.service === service) continue;
+    stale.push(old);
+    fresh.push(make(world, election, service, now.endpoints.get(key)));
+  }
+  return { made: revise(before, new Map(fresh.map((one) => [one.service.key, one]))), fresh, stale };
+}
+
+function remakeAll(before: ReadonlyMap<ServiceKey, Made>, world: World, election: Election, now: Snapshot): Remade {
+  const made = new Map<ServiceKey, Made>();
+  const fresh: Made[] = [];
+  const stale: Made[] = [];
+  for (const [key, seen] of now.services) {
+    const service = now.allocated?.get(key)?.service ?? seen;
+    const endpoints = now.endpoints.get(key);
+    let one = before.get(key);
+    if (one?.service !== service || one.endpoints !== endpoints) {
+      if (notOurs(service, now.settings) !== undefined) continue;
+      one = make(world, election, service, endpoints);
+      fresh.push(one);
+    }
+    made.set(key, one);
+  }
+  if (fresh.length > 0 || made.size < before.size)
+    for (const [key, one] of before) if (made.get(key) !== one) stale.push(one);
+  return { made, fresh, stale };
 }
 
 /** A node without a first configuration holds no session and says why. */
