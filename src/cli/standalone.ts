@@ -1,6 +1,6 @@
 // `fairway standalone`: flags and environment to a running Standalone, and its end.
 
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command, Option } from 'commander';
 import type { BgpType } from '../config/resource.ts';
 import { createLog, LOG_LEVELS, type LogLevel } from '../io/log.ts';
 import { dieLoudly, leaveOnSignal } from '../io/supervise.ts';
@@ -53,7 +53,7 @@ export function standaloneCommand(): Command {
     .action(run);
 }
 
-async function run(flags: Flags): Promise<void> {
+async function run(flags: Flags, command: Command): Promise<void> {
   const log = createLog(flags.logLevel);
   const { manifests, node, http, lbClass } = flags;
   const options = {
@@ -64,7 +64,7 @@ async function run(flags: Flags): Promise<void> {
       ...(lbClass !== undefined && { loadBalancerClass: lbClass }),
       ignoreExcludeLabel: flags.ignoreExcludeLb === true,
     },
-    bgpType: bgpTypeOf(process.env['METALLB_BGP_TYPE']),
+    bgpType: bgpTypeOf(process.env['METALLB_BGP_TYPE'], command),
     namespace: process.env['METALLB_NAMESPACE'] || 'metallb-system',
   };
   let standalone: Standalone | undefined;
@@ -82,8 +82,8 @@ async function run(flags: Flags): Promise<void> {
   }, LEAVE_MS);
 }
 
-function bgpTypeOf(text: string | undefined): BgpType {
+function bgpTypeOf(text: string | undefined, command: Command): BgpType {
   if (text === undefined || text === '') return 'unset';
   if (text === 'native' || text === 'frr' || text === 'frr-k8s') return text;
-  throw new InvalidArgumentError(`METALLB_BGP_TYPE is "${text}", not native, frr or frr-k8s`);
+  return command.error(`error: METALLB_BGP_TYPE is "${text}", not native, frr or frr-k8s`);
 }

@@ -184,8 +184,8 @@ export function* linesOfManifests(
     yield { level: 'error', msg: 'what was read before stays', fields: { op, error: problem } };
   for (const { text: error, ...place } of faults)
     yield { level: 'error', msg: 'manifest not taken, what it said before stays', fields: { op, ...place, error } };
-  for (const { text: error, ...place } of remarks) {
-    const level = place.rule === 'invalid' ? 'error' : 'warn';
-    yield { level, msg: 'a manifest has something that is not served', fields: { op, ...place, error } };
-  }
+  for (const { text: error, ...place } of remarks)
+    yield place.rule === 'invalid'
+      ? { level: 'error', msg: 'an object cannot be read', fields: { op, ...place, error } }
+      : { level: 'warn', msg: 'not everything in a manifest is served', fields: { op, ...place, error } };
 }

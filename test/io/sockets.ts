@@ -59,14 +59,25 @@ export class Recorder {
   }
 }
 
-export async function freePort(address = '127.0.0.1'): Promise<number> {
+export async function freePort(address = '127.0.0.1', wanted = 0): Promise<number> {
   const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, address, resolve));
+  await new Promise<void>((resolve, reject) => server.once('error', reject).listen(wanted, address, resolve));
   const bound = server.address();
   await new Promise((resolve) => server.close(resolve));
   if (bound === null || typeof bound === 'string') throw new Error('no port');
   return bound.port;
 }
+
+/** One that a BGPPeer may have: at most 16384. Each process begins to look elsewhere. */
+export async function freePeerPort(): Promise<number> {
+  for (let tries = 0; tries < 100; tries++) {
+    const port = 10_000 + ((process.pid * 37 + peerPorts++ * 7) % 6_000);
+    const free = await freePort('127.0.0.1', port).catch(() => undefined);
+    if (free !== undefined) return free;
+  }
+  throw new Error('no free port from 10000 to 16000');
+}
+let peerPorts = 0;
 
 /** One counter of /proc/net/netstat: what the kernel says it dropped. */
 export function kernelCounter(name: string): number {
