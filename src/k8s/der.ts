@@ -49,8 +49,9 @@ export function octetString(bytes: Uint8Array): Buffer {
   return element(0x04, bytes);
 }
 
-export function utf8String(text: string): Buffer {
-  return element(0x0c, Buffer.from(text, 'utf8'));
+/** Letters, digits and `'()+,-./:=?` and blanks alone. */
+export function printableString(text: string): Buffer {
+  return element(0x13, Buffer.from(text, 'latin1'));
 }
 
 /** Dotted, such as `2.5.29.17`. */

@@ -25,6 +25,27 @@ export const SECRETS = core('secrets', 'Secret');
 export const CONFIG_MAPS = core('configmaps', 'ConfigMap');
 export const PODS = core('pods', 'Pod');
 export const EVENTS = core('events', 'Event');
+/** Cluster-wide, of the API server's own groups. */
+const cluster = (path: string, plural: string, kind: string): Kind => ({ path, plural, kind, namespaced: false });
+
+export const VALIDATING_WEBHOOKS = cluster(
+  'apis/admissionregistration.k8s.io/v1',
+  'validatingwebhookconfigurations',
+  'ValidatingWebhookConfiguration',
+);
+export const CUSTOM_RESOURCE_DEFINITIONS = cluster(
+  'apis/apiextensions.k8s.io/v1',
+  'customresourcedefinitions',
+  'CustomResourceDefinition',
+);
+export const TOKEN_REVIEWS = cluster('apis/authentication.k8s.io/v1', 'tokenreviews', 'TokenReview');
+export const ACCESS_REVIEWS = cluster('apis/authorization.k8s.io/v1', 'subjectaccessreviews', 'SubjectAccessReview');
+export const DEPLOYMENTS: Kind = {
+  path: 'apis/apps/v1',
+  plural: 'deployments',
+  kind: 'Deployment',
+  namespaced: true,
+};
 export const ENDPOINT_SLICES: Kind = {
   path: 'apis/discovery.k8s.io/v1',
   plural: 'endpointslices',

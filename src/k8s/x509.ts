@@ -115,9 +115,10 @@ function serialNumber(): Buffer {
   return bytes;
 }
 
+/** As Go writes them, which compares names octet by octet: a CA that MetalLB made stays of use. */
 function nameOf(commonName: string, organization?: string): Buffer {
   const part = (oid: string, value: string) =>
-    der.setOf(der.sequence(der.objectIdentifier(oid), der.utf8String(value)));
+    der.setOf(der.sequence(der.objectIdentifier(oid), der.printableString(value)));
   return der.sequence(
     ...(organization === undefined ? [] : [part(OID.organization, organization)]),
     part(OID.commonName, commonName),
