@@ -117,11 +117,13 @@ export class Kubelet {
   async #keep(running: Running): Promise<void> {
     while (!running.ending && !this.#stop.signal.aborted) {
       const { daemon } = running;
+      // an object that changed or a server that is away: the next report makes it good
       await this.#report(running, false).catch(() => {});
-      const isReady = await this.#untilReady(running, daemon);
-      if (isReady) await this.#report(running, true).catch(() => {});
+      if (await this.#untilReady(running, daemon)) await this.#report(running, true).catch(() => {});
       await daemon.ended;
       if (running.ending || this.#stop.signal.aborted) return;
+      // before it runs again, so that nobody takes what was true of the old process for the new one
+      await this.#report(running, false).catch(() => {});
       // the first time at once, then as a kubelet backs off, in small
       await sleep(running.restarts === 0 ? 0 : Math.min(5_000, 250 * 2 ** running.restarts));
       running.restarts += 1;
