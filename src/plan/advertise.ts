@@ -37,7 +37,8 @@ export function grantsFor(
   endpoints: readonly Endpoint[],
 ): readonly Grant[] | Refusal {
   if (here.length === 0) return no('notOwner', `no BGPAdvertisement of pool ${pool.name} includes node ${node.name}`);
-  const matching = here.filter(({ serviceSelectors }) => matchesAny(serviceSelectors, service.labels));
+  const selects = ({ serviceSelectors }: BgpAdvertisement): boolean => matchesAny(serviceSelectors, service.labels);
+  const matching = here.every(selects) ? here : here.filter(selects);
   if (matching.length === 0)
     return no(
       'noMatchingAdvertisement',
@@ -49,8 +50,15 @@ export function grantsFor(
     conflicts.get(key) ??
     refuseNode(node, settings) ??
     refuseEndpoints(service, node, endpoints) ??
-    ips.flatMap((ip) => matching.map((advertisement) => ({ prefix: aggregate(ip, advertisement), advertisement })))
+    grantsOf(ips, matching)
   );
+}
+
+function grantsOf(ips: readonly Ip[], matching: readonly BgpAdvertisement[]): readonly Grant[] {
+  const grants: Grant[] = [];
+  for (const ip of ips)
+    for (const advertisement of matching) grants.push({ prefix: aggregate(ip, advertisement), advertisement });
+  return grants;
 }
 
 function conflictAmong(matching: readonly BgpAdvertisement[], pool: Pool): Refusal | undefined {
