@@ -195,13 +195,20 @@ export function peerOf(folder: string): BGPPeerResource {
   throw new Error(`no BGPPeer in ${folder}`);
 }
 
+/** As much of the speaker's state as the verdict needs. */
+export interface Progress {
+  readonly services: readonly { readonly service: string; readonly ips: readonly string[]; readonly reason: string }[];
+  readonly peers: readonly {
+    readonly name: string;
+    readonly state: string;
+    readonly lastError: { readonly text: string } | null;
+  }[];
+}
+
 /** What keeps us from saying that all is announced: addresses, sessions, and every address in the router's own table. */
-export function whatIsMissing(
-  state: Pick<State, 'services' | 'peers'>,
-  routes: readonly HeldRoute[],
-): readonly string[] {
+export function whatIsMissing(state: Progress, routes: readonly HeldRoute[]): readonly string[] {
   const held = routes.map(({ prefix }) => rangeOfPrefix(prefix as Prefix));
-  const lost = (ip: Ip) => !held.some((range) => inRange(ip, range));
+  const lost = (ip: string) => !held.some((range) => inRange(ip as Ip, range));
   return [
     ...(state.services.length === 0 ? ['no Service was read'] : []),
     ...state.services
