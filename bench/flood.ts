@@ -83,8 +83,8 @@ async function growth(pid: number, before: number, done: Promise<unknown>): Prom
 
 function startFlooder(lab: Lab, perUpdate: number): Daemon {
   return lab.spawn('flooder', 'r', [
-    ...[process.execPath, join(import.meta.dirname, 'flooder.ts')],
-    ...[`${ROUTER_AS}`, ROUTER.ipv4, `${ROUTES}`, `${perUpdate}`],
+    ...[process.execPath, join(import.meta.dirname, '../test/interop/flooder.ts')],
+    ...[`${ROUTER_AS}`, ROUTER.ipv4, `${ROUTES}`, `${perUpdate}`, '1'],
   ]);
 }
 

@@ -16,6 +16,8 @@ import { NODE_AS, now, prefixesOf, ROUTER_AS, startGobgpAnnouncer } from './riva
 
 const VIPS = 1_000;
 const REPETITIONS = 5;
+/** As the image runs it. */
+const IMAGE_FLAGS = ['--max-semi-space-size=1'];
 const BUNDLE = join(import.meta.dirname, '../dist/fairway.js');
 const PEER = { address: ROUTER.ipv4, local: node(1).ipv4, as: ROUTER_AS, families: ['ipv4'] } as const;
 
@@ -36,11 +38,11 @@ interface Candidate {
 type Start = (lab: Lab, count: number) => Promise<Candidate>;
 
 const ours =
-  (program: string): Start =>
+  (program: string, nodeFlags: readonly string[] = []): Start =>
   async (lab, count) => {
     const speaker = new Speaker(lab, 'n1', manifests(count), []);
     const began = now();
-    speaker.start(program);
+    speaker.start(program, nodeFlags);
     return { pid: speaker.daemon.pid, began };
   };
 
@@ -124,7 +126,7 @@ export async function start(): Promise<boolean> {
   const source = ours(join(import.meta.dirname, '../src/main.ts'));
   const candidates: readonly (readonly [string, Start])[] = [
     ...(isBuilt
-      ? [['ours', ours(BUNDLE)] as const, ['ours, unbundled', source] as const]
+      ? [['ours', ours(BUNDLE, IMAGE_FLAGS)] as const, ['ours, unbundled', source] as const]
       : [['ours', source] as const]),
     ['BIRD', bird],
     ['GoBGP', gobgp],

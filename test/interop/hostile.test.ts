@@ -97,6 +97,35 @@ stories('a bad neighbour beside a good one', ['FRR', 'BIRD'], () => {
     await throughout('never a session', 4_000, async () => (await speaker.peer('bad')).state !== 'Established');
     expect(residentMiB(speaker) - before).toBeLessThan(32);
   });
+
+  it('that floods costs no memory to speak of, no late keepalive, and the good one nothing', async () => {
+    const good = await startFrr(lab, { as: 64512, peers: [{ ...FROM_NODE, holdTime: 3 }] });
+    const flood = [`${64513}`, node(2).ipv4, '500000', '5', '60'];
+    const flooder = lab.spawn('flooder', 'n2', [process.execPath, join(import.meta.dirname, 'flooder.ts'), ...flood]);
+    await until('the flooder has its table', () => flooder.log().includes('ready'), 20_000);
+    const timers = { holdTime: '3s', keepaliveTime: '1s' };
+    const peers = [
+      bgpPeer('tor', { ...external, ...timers }),
+      bgpPeer('bad', { ...external, ...timers, peerASN: 64513, peerAddress: node(2).ipv4 }),
+    ];
+    const speaker = startSpeaker(lab, 'n1', [...cluster(), ...peers]);
+    await untilPaths(good, ROUTE.ipv4);
+    await until('the flooder has its session', () => flooder.log().includes('established'));
+    const before = residentMiB(speaker);
+    flooder.signal('SIGUSR2');
+    await until(
+      'it floods',
+      async () => ((await speaker.peer('bad')).counters.learned['ipv4-unicast'] ?? 0) > 1_000_000,
+    );
+    await expectGoodToBeServed(speaker, good);
+    // 30 million routes: it is still at it
+    expect(flooder.log()).not.toMatch(/^\{/m);
+    const { longestMs } = JSON.parse(await until('it is through', () => /^\{.*\}$/m.exec(flooder.log())?.[0], 60_000));
+    expect(longestMs).toBeLessThan(1_500);
+    expect(flooder.log()).not.toContain('notified');
+    expect(residentMiB(speaker) - before).toBeLessThan(32);
+    expect((await good.neighbour(node(1).ipv4)).connectionsEstablished).toBe(1);
+  });
 });
 
 stories('a router that sends all it has', ['FRR', 'BIRD', 'GoBGP'], () => {

@@ -59,9 +59,9 @@ export class Speaker {
   }
 
   /** Starts it from the clone's command, or from another entry point such as the bundle. */
-  start(program = COMMAND): void {
+  start(program = COMMAND, nodeFlags: readonly string[] = []): void {
     this.#daemon = this.#lab.spawn(`fairway-${this.#place}`, this.#place, [
-      ...[process.execPath, program, 'standalone', '--manifests', this.#folder, '--node', this.#place],
+      ...[process.execPath, ...nodeFlags, program, 'standalone', '--manifests', this.#folder, '--node', this.#place],
       ...['--http', `127.0.0.1:${HTTP_PORT}`, ...this.#arguments],
     ]);
   }

@@ -1,6 +1,7 @@
 // A neighbour that throws a table at whoever dials it, made of bytes alone so that it is never the slow side.
-// `flooder.ts AS ROUTER-ID ROUTES PER-UPDATE`: accepts one session on port 179 with a hold time of 3 s; at SIGUSR2 sends
-// the table as fast as TCP takes it, then a ROUTE-REFRESH request. Since a speaker handles what it hears in order, its
+// Used by the bench and by the story of a bad neighbour.
+// `flooder.ts AS ROUTER-ID ROUTES PER-UPDATE TURNS`: accepts one session on port 179 with a hold time of 3 s; at SIGUSR2
+// sends the table TURNS times as fast as TCP takes it, then a ROUTE-REFRESH request. Since a speaker handles what it hears in order, its
 // answer to the last says that it is through. Prints one JSON line: ms from the first octet to that answer, and the
 // longest silence between two messages of the speaker after the session came up.
 // The prefixes are /28s of 10.0.0.0/8; the attributes vary like those of a real table, a path of 4 and 2 communities.
@@ -8,11 +9,13 @@
 import { createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const [as = 0, id = 0, routes = 0, perUpdate = 0] = process.argv.slice(2).map((text) => {
+const [as = 0, id = 0, routes = 0, perUpdate = 0, turns = 1] = process.argv.slice(2).map((text) => {
   return text.includes('.') ? Buffer.from(text.split('.').map(Number)).readUInt32BE() : Number(text);
 });
 const HOLD_SECONDS = 3;
 const MARKER = Buffer.alloc(16, 0xff);
+
+const say = (line: string): boolean => process.stdout.write(`${line}\n`);
 
 function message(type: number, body: Buffer): Buffer {
   const header = Buffer.alloc(3);
@@ -68,7 +71,7 @@ function table(): Buffer[] {
       waiting = [];
     }
   }
-  return [...chunks, Buffer.concat(waiting), REFRESH];
+  return [...chunks, Buffer.concat(waiting)];
 }
 
 const chunks = table();
@@ -86,9 +89,9 @@ function hear(socket: Socket, bytes: Buffer): void {
     const type = heard[18];
     heard = heard.subarray(length);
     if (type === 1) socket.write(Buffer.concat([OPEN, KEEPALIVE]));
-    if (type === 3) console.log('notified');
+    if (type === 3) say('notified');
     if (type === 4) {
-      if (lastAt === 0) console.log('established');
+      if (lastAt === 0) say('established');
       else longestMs = Math.max(longestMs, performance.now() - lastAt);
       lastAt = performance.now();
     }
@@ -112,13 +115,16 @@ process.on('SIGUSR2', async () => {
   const done = new Promise<void>((resolve) => {
     answered = resolve;
   });
-  for (const chunk of chunks) {
-    if (!socket.write(chunk)) await new Promise((resolve) => socket.once('drain', resolve));
+  for (let turn = 0; turn < turns; turn++) {
+    for (const chunk of chunks) {
+      if (!socket.write(chunk)) await new Promise((resolve) => socket.once('drain', resolve));
+    }
   }
+  socket.write(REFRESH);
   await done;
   const ms = performance.now() - began;
   // one more keepalive shows whether the last ones were late
   await sleep(HOLD_SECONDS * 1000);
-  console.log(JSON.stringify({ ms, longestMs }));
+  say(JSON.stringify({ ms, longestMs }));
 });
-console.log('ready');
+say('ready');
