@@ -26,6 +26,10 @@ const VERBS: Readonly<Record<string, Verb>> = {
     summary: 'say which Service gets which address, who announces it to whom, and why not',
     load: async () => (await import('./cli/plan.ts')).planCommand(),
   },
+  convert: {
+    summary: 'make custom resources of the ConfigMap that MetalLB read up to v0.12',
+    load: async () => (await import('./cli/convert.ts')).convertCommand(),
+  },
   demo: {
     summary: 'show a Service reach a router, on this machine alone',
     load: async () => (await import('./cli/demo.ts')).demoCommand(),
@@ -45,6 +49,8 @@ async function main(argv: readonly string[]): Promise<void> {
   await program.exitOverride().parseAsync([...argv], { from: 'user' });
 }
 
+// whoever read our output has seen enough (`| head`)
+process.stdout.on('error', (fault: NodeJS.ErrnoException) => process.exit(fault.code === 'EPIPE' ? 0 : 1));
 try {
   await main(process.argv.slice(2));
 } catch (fault) {

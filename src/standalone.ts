@@ -57,6 +57,8 @@ export class Standalone {
   readonly #counts: Counts = { updates: 0, updateErrors: 0, connectionsRefused: 0, manifestFaults: 0 };
   /** Of every peer there ever was: what is said of one that was removed still names it. */
   readonly #peers = new Map<string, PeerConfig>();
+  /** Where we accept connections, or why not; by address and port. */
+  readonly #listening = new Map<string, string>();
   /** Lines about the manifests that hold at the moment. */
   #said: ReadonlySet<string> = new Set();
   #content: FolderContent | undefined;
@@ -141,6 +143,7 @@ export class Standalone {
         ...viewPeers(this.#drive.state).map((peer) => peerJson(peer, dates)),
         ...(plan?.notServed ?? []).map((peer) => unservedJson(peer, startedAt)),
       ],
+      listening: [...this.#listening].map(([address, error]) => ({ address, error })),
       layer2: { segments: [], claims: [] },
     };
   }
@@ -175,6 +178,7 @@ export class Standalone {
         loaded: configuration?.config !== undefined,
         stale: configuration?.refused !== undefined,
       },
+      listening: this.#listening,
       counts: this.#counts,
     };
   }
@@ -191,6 +195,7 @@ export class Standalone {
       if (now - this.#refusedSaidAt < REFUSED_APART_MS) return;
       this.#refusedSaidAt = now;
     }
+    if (report.report === 'listening') this.#listening.set(peerLabel(report.at), report.error ?? '');
     const line = lineOfReport(report, (name) => this.#peers.get(name));
     if (line !== undefined) this.#say(line);
   }

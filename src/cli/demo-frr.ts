@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { Child } from './children.ts';
-import { type DemoRouter, examplesFolder, type HeldRoute, ourselves, peerOf } from './demo.ts';
+import { type DemoRouter, examplesFolder, type HeldRoute, ourselves, peerOf } from './demo-router.ts';
 
 const BGPD = '/usr/lib/frr/bgpd';
 /** RFC 5737 and 3849: addresses for examples, within the namespace alone. */

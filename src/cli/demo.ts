@@ -2,18 +2,17 @@
 // beside it, and shows, live, which Service has which address, how the session stands, and what the router's own table
 // holds. The router is `fairway listen`, or FRR with `--frr`.
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { stripVTControlCharacters } from 'node:util';
 import { Command } from 'commander';
-import { readResource } from '../config/read.ts';
-import type { BGPPeerResource } from '../config/resource.ts';
 import { leaveOnSignal } from '../io/supervise.ts';
-import { readManifest } from '../k8s/manifest.ts';
 import { type Ip, inRange, type Prefix, rangeOfPrefix } from '../net/address.ts';
 import type { Standalone } from '../standalone.ts';
 import { Child } from './children.ts';
+import { type DemoRouter, type HeldRoute, ourselves, startCollector } from './demo-router.ts';
 import { painterFor, table } from './terminal.ts';
 
 const LIMIT_MS = 30_000;
@@ -26,23 +25,6 @@ interface Flags {
   readonly frr?: true;
 }
 
-/** A route as the router holds it. */
-export interface HeldRoute {
-  readonly prefix: string;
-  readonly nextHop: string;
-  readonly asPath: string;
-  readonly communities: readonly string[];
-}
-
-/** The router of the demo, whichever it is. */
-export interface DemoRouter {
-  readonly name: string;
-  /** The folder of manifests that leads to it. */
-  readonly manifests: string;
-  routes(): readonly HeldRoute[];
-  end(): Promise<void>;
-}
-
 type State = ReturnType<Standalone['state']>;
 
 export function demoCommand(): Command {
@@ -51,22 +33,6 @@ export function demoCommand(): Command {
     .option('--once', 'end with 0 once everything is announced, with 1 when that takes too long')
     .option('--frr', 'use FRR as the router, in a network namespace of its own (needs root and FRR)')
     .action(run);
-}
-
-/** This program, to be started again: the source in a clone, the bundle elsewhere. */
-export function ourselves(): readonly string[] {
-  return [process.execPath, process.argv[1] ?? ''];
-}
-
-export function examplesFolder(): string {
-  for (const up of ['../..', '..']) {
-    const folder = join(import.meta.dirname, up, 'manifests/examples');
-    try {
-      readdirSync(folder);
-      return folder;
-    } catch {}
-  }
-  throw new Error('the folder manifests/examples is not beside the program');
 }
 
 async function run(flags: Flags): Promise<void> {
@@ -170,31 +136,6 @@ class Demo {
   }
 }
 
-/** Our own collector as a process, on the address that the examples name. */
-async function startCollector(failed: (why: string) => void): Promise<DemoRouter> {
-  const manifests = examplesFolder();
-  const peer = peerOf(manifests);
-  let held: readonly HeldRoute[] = [];
-  const address = `${peer.peerAddress.includes(':') ? `[${peer.peerAddress}]` : peer.peerAddress}:${peer.peerPort}`;
-  const flags = ['--bgp', address, '--as', String(peer.peerASN), '--peer-as', String(peer.myASN), '-o', 'json'];
-  const read = (line: string) => {
-    const { peers }: { peers: { routes: HeldRoute[] }[] } = JSON.parse(line);
-    held = peers.flatMap(({ routes }) => routes);
-  };
-  const child = new Child('listen', [...ourselves(), 'listen', ...flags], read, failed);
-  return { name: `fairway listen on ${address}`, manifests, routes: () => held, end: () => child.end() };
-}
-
-/** The one BGPPeer of a folder of manifests. */
-export function peerOf(folder: string): BGPPeerResource {
-  for (const name of readdirSync(folder).filter((file) => file.endsWith('.yaml')))
-    for (const { object } of readManifest(name, readFileSync(join(folder, name), 'utf8')).objects) {
-      const read = readResource(object);
-      if (read !== undefined && 'kind' in read && read.kind === 'BGPPeer') return read.value;
-    }
-  throw new Error(`no BGPPeer in ${folder}`);
-}
-
 /** As much of the speaker's state as the verdict needs. */
 export interface Progress {
   readonly services: readonly { readonly service: string; readonly ips: readonly string[]; readonly reason: string }[];
@@ -253,8 +194,15 @@ class Screen {
     const verdict = missing.length === 0 ? 'All is announced.' : `Not yet: ${missing.join('; ')}.`;
     const text = `${picture}\n${verdict}\n`;
     if (text === this.#last) return;
-    const up = process.stdout.isTTY && this.#last !== '' ? `\x1b[${this.#last.split('\n').length - 1}A\x1b[J` : '';
-    process.stdout.write(`${up}${process.stdout.isTTY || this.#last === '' ? '' : '\n'}${text}`);
+    const { stdout } = process;
+    if (this.#last !== '') stdout.write(stdout.isTTY ? `\x1b[${rowsOf(this.#last, stdout.columns)}A\x1b[J` : '\n');
+    stdout.write(text);
     this.#last = text;
   }
+}
+
+/** Rows that a text takes on a screen, long lines wrapped. */
+function rowsOf(text: string, columns: number): number {
+  const lines = stripVTControlCharacters(text).split('\n').slice(0, -1);
+  return lines.reduce((rows, line) => rows + Math.max(1, Math.ceil(line.length / (columns || 80))), 0);
 }

@@ -13,6 +13,8 @@ export interface Observed {
   readonly plan: Plan | undefined;
   readonly allocations: Allocations | undefined;
   readonly configuration: { readonly loaded: boolean; readonly stale: boolean };
+  /** By address and port: why no connection can be accepted there, or nothing. */
+  readonly listening: ReadonlyMap<string, string>;
   readonly counts: Counts;
 }
 
@@ -191,6 +193,14 @@ export const METRICS: readonly Row[] = [
     help: 'Services that should have an address and have none',
     read: ({ allocations }) =>
       countBy([...(allocations?.services.values() ?? [])].filter(isRefused), ({ refusal }) => refusal.reason, 'reason'),
+  },
+  {
+    name: 'fairway_bgp_listening',
+    type: 'gauge',
+    labels: ['address'],
+    help: '1 where BGP connections are accepted, 0 where that fails',
+    read: ({ listening }) =>
+      [...listening].map(([address, error]) => ({ labels: { address }, value: Number(error === '') })),
   },
   {
     name: 'fairway_connections_refused_total',

@@ -118,6 +118,18 @@ describe('fairway listen', () => {
     expect(listen.errors[0]).toMatch(new RegExp(`^cannot listen on 127.0.0.1:${port}: .*address already in use`));
   });
 
+  it('ends when nobody reads its lines any more', async () => {
+    const port = await freePeerPort();
+    const listen = run(['listen', '--bgp', `127.0.0.1:${port}`, '-o', 'json']);
+    speaker(port);
+    await until('a first object', () => listen.lines[0]);
+    listen.process.stdout.destroy();
+    const stranger = dial({ host: '127.0.0.1', port, localAddress: '127.0.0.3' });
+    stranger.on('error', () => undefined);
+    cleanUp.push(() => stranger.destroy());
+    expect(await listen.ended()).toBe(0);
+  });
+
   it.each([
     ['--as', '0', 'no AS number'],
     ['--bgp', '1790', 'is not ADDRESS:PORT'],

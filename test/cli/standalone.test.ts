@@ -290,6 +290,8 @@ describe('standalone', () => {
     const [port, own] = [await freePeerPort(), await freePeerPort()];
     const { standalone, logged, metric } = await start(new Manifests(port), { listen: [at('127.0.0.1', own)] });
     await logged({ op: 'listen' });
+    expect(standalone.state().listening).toEqual([{ address: `127.0.0.1:${own}`, error: '' }]);
+    expect(await metric(`fairway_bgp_listening{address="127.0.0.1:${own}"}`)).toBe('1');
     const stranger = dial({ host: '127.0.0.1', port: own, localAddress: '127.0.0.9' });
     await new Promise((resolve) => stranger.on('error', resolve));
     expect(await logged({ op: 'accept' })).toMatchObject({ error: 'no peer has this address' });
@@ -305,6 +307,18 @@ describe('standalone', () => {
       Buffer.concat(octets).includes(Buffer.from('0015030101', 'hex')) ? true : undefined,
     );
     expect(standalone.state().peers[0]?.lastError?.code).toBe('1/1');
+  });
+
+  it('goes on dialling where it cannot listen, and names the port in use', async () => {
+    const port = await freePeerPort();
+    const tor = await router(port);
+    const manifests = new Manifests(port);
+    manifests.write('web.yaml', service('web'));
+    const { standalone, logged, metric } = await start(manifests, { listen: [at('127.0.0.1', port)] });
+    expect(await logged({ op: 'listen' })).toMatchObject({ level: 'error', address: `127.0.0.1:${port}` });
+    expect(standalone.state().listening[0]?.error).toContain('address already in use');
+    expect(await metric(`fairway_bgp_listening{address="127.0.0.1:${port}"}`)).toBe('0');
+    await tor.holds('192.0.2.0/32');
   });
 
   it('says why there is no address, and tells of what it does not know', async () => {
