@@ -32,6 +32,13 @@ export async function readInput(files: readonly string[], stdin: AsyncIterable<U
   return { objects, faults };
 }
 
+/** The text of one file, or of standard input (`-`), as it is. Throws UnreadableInput. */
+export async function readText(name: string, stdin: AsyncIterable<Uint8Array>): Promise<string> {
+  const bytes = name === '-' ? await readAll(stdin) : readFile(name);
+  if (!isUtf8(bytes)) throw new UnreadableInput(`${name}: the text is not UTF-8`);
+  return bytes.toString('utf8');
+}
+
 function filesOf(name: string): readonly string[] {
   if (!reading(name, () => statSync(name)).isDirectory()) return [name];
   const names = reading(name, () => readdirSync(name)).filter((entry) => /^[^.].*\.(ya?ml|json)$/i.test(entry));

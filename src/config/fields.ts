@@ -112,6 +112,11 @@ export class Fields {
     }
   }
 
+  /** Whether the field is there; to look is not to ask for it. */
+  has(name: string): boolean {
+    return this.#object[name] !== undefined;
+  }
+
   /** Fields that are known and not looked at. */
   ignore(...names: readonly string[]): void {
     for (const name of names) this.#asked.add(name);
