@@ -1,5 +1,6 @@
-// The node's BGP half as one machine: its peers, each wanted as the plan says. It routes what the world answers to the
-// peer that owns the connection, accepts configured peers alone, and leaves politely. Called by io/drive and simulation.
+// The node's BGP half as one machine: its peers, each wanted as the plan says, but no prefix faster than damping allows.
+// It routes what the world answers to the peer that owns the connection, accepts configured peers alone, and leaves
+// politely. Called by io/drive and simulation.
 
 import { tcpOptions } from './bgp/connection.ts';
 import { CEASE } from './bgp/notification.ts';
@@ -14,18 +15,21 @@ import {
 } from './bgp/peer.ts';
 import { createPeer, type PeerState } from './bgp/peer-state.ts';
 import { type PeerView, viewPeer } from './bgp/view.ts';
-import type { Ip } from './net/address.ts';
+import type { Ip, Prefix } from './net/address.ts';
 import type { AcceptRule, ConnectionId, IoEffect, IoEvent, SocketAddress } from './net/io.ts';
 import { OFF, redraw, type Step, type Tick, unreachable } from './net/machine.ts';
+import { createDamping, type Damping, damp } from './plan/damping.ts';
 import type { Plan } from './plan/plan.ts';
 
+/** The whole plan; the first one starts everything: before it nothing is dialled or accepted. */
+interface Planned {
+  readonly on: 'plan';
+  readonly plan: Pick<Plan, 'peers' | 'routes'>;
+  readonly listen: readonly SocketAddress[];
+}
+
 export type SpeakerEvent =
-  /** The whole plan; the first one starts everything: before it nothing is dialled or accepted. */
-  | {
-      readonly on: 'plan';
-      readonly plan: Pick<Plan, 'peers' | 'routes'>;
-      readonly listen: readonly SocketAddress[];
-    }
+  | Planned
   /** The process ends: peers with graceful restart are left silently, all others with Cease. Done when `isDone`. */
   | { readonly on: 'leave' }
   | { readonly on: 'tick' }
@@ -47,6 +51,10 @@ export interface SpeakerState {
   readonly refused: Set<ConnectionId>;
   /** Peers created so far. */
   instances: number;
+  /** The latest plan, what of it is held back, and when that may go. */
+  planned: Planned | undefined;
+  readonly damping: Damping;
+  heldUntil: number;
   /** What was last asked to be listened on, as text: undefined before the first time. */
   listening: string | undefined;
   left: boolean;
@@ -61,6 +69,9 @@ export function createSpeaker(): SpeakerState {
     owners: new Map(),
     refused: new Set(),
     instances: 0,
+    planned: undefined,
+    damping: createDamping(),
+    heldUntil: OFF,
     listening: undefined,
     left: false,
   };
@@ -108,9 +119,9 @@ export function step(state: SpeakerState, event: SpeakerEvent, tick: Tick): Step
   return [state, out];
 }
 
-/** The instant of the next timer of any peer, `OFF` when none runs. */
+/** The instant of the next timer of any peer, or when something that is held back may go; `OFF` when none runs. */
 export function dueAt(state: SpeakerState): number {
-  let due = OFF;
+  let due = state.left ? OFF : state.heldUntil;
   for (const peer of state.peers.values()) due = Math.min(due, peerDueAt(peer));
   return due;
 }
@@ -118,6 +129,11 @@ export function dueAt(state: SpeakerState): number {
 /** Left, and every connection is closed. */
 export function isDone(state: SpeakerState): boolean {
   return state.left && state.owners.size === 0 && state.refused.size === 0;
+}
+
+/** Prefixes that are held back because they flap, each with the instant (ms) at which it may go. */
+export function heldBack(state: SpeakerState): ReadonlyMap<Prefix, number> {
+  return state.damping.held;
 }
 
 /** The peers by name. Without `tables` their lists of routes are empty. */
@@ -138,12 +154,11 @@ function note(state: SpeakerState, peer: PeerState, effect: PeerEffect): void {
   if ('do' in effect && effect.do === 'tcp-connect') state.owners.set(effect.connection, peer);
 }
 
-function follow(
-  state: SpeakerState,
-  { plan, listen }: Extract<SpeakerEvent, { on: 'plan' }>,
-  tick: Tick,
-  out: SpeakerEffect[],
-): void {
+function follow(state: SpeakerState, planned: Planned, tick: Tick, out: SpeakerEffect[]): void {
+  const { plan, listen } = planned;
+  const damped = damp(state.damping, plan.routes, tick.now);
+  state.planned = planned;
+  state.heldUntil = damped.dueAt;
   const wanted = new Map(plan.peers.map((config) => [config.name, config]));
   let random = tick.random;
   for (const [name, peer] of [...state.peers]) {
@@ -159,7 +174,7 @@ function follow(
     const known = state.peers.get(config.name);
     const peer = known ?? createPeer(config, ++state.instances, tick.now);
     state.peers.set(config.name, peer);
-    const routes = plan.routes.get(config.name) ?? new Map();
+    const routes = damped.routes.get(config.name) ?? new Map();
     if (peer.config !== config) run(state, peer, { on: 'configure', config }, chance, out);
     if (peer.wanted !== routes) run(state, peer, { on: 'wanted', routes }, chance, out);
     else if (known === undefined) run(state, peer, { on: 'tick' }, chance, out);
@@ -208,6 +223,8 @@ function peerAt(state: SpeakerState, address: Ip): PeerState | undefined {
 }
 
 function expire(state: SpeakerState, tick: Tick, out: SpeakerEffect[]): void {
+  if (state.planned !== undefined && state.heldUntil <= tick.now && !state.left)
+    follow(state, state.planned, tick, out);
   let { random } = tick;
   for (const peer of state.peers.values()) {
     if (peerDueAt(peer) > tick.now) continue;

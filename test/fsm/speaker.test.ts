@@ -13,6 +13,7 @@ import { Secret } from '../../src/net/secret.ts';
 import {
   createSpeaker,
   dueAt,
+  heldBack,
   isDone,
   type SpeakerEffect,
   type SpeakerEvent,
@@ -233,5 +234,34 @@ describe('the view', () => {
     });
     expect(JSON.stringify(view)).not.toContain('hunter2');
     expect(viewPeers(scene.state, false)[0]?.announced).toEqual([]);
+  });
+});
+
+describe('a prefix that flaps', () => {
+  const [LASTING, FLAPPING] = ['203.0.113.1/32', '203.0.113.9/32'];
+  const updates = (effects: readonly SpeakerEffect[]) => sent(effects).filter((message) => message.startsWith('UPDATE')).length;
+
+  it('is withdrawn at once and told again when its pause is over, not before', () => {
+    const scene = new Scene();
+    const peers = [tor('a', 1)];
+    const [dialled = ''] = dials(scene.plan(peers, { a: routes([LASTING, FLAPPING]) }));
+    scene.establish(dialled, 1);
+    scene.now = 60_000;
+    scene.on({ on: 'tick' });
+    scene.plan(peers, { a: routes([LASTING]) });
+    scene.now += 10;
+    scene.on({ on: 'tick' });
+    const said = () => viewPeers(scene.state)[0]?.announced.map(({ prefix }) => prefix);
+    expect(said()).toEqual([LASTING]);
+    scene.now += 100;
+    expect(updates(scene.plan(peers, { a: routes([LASTING, FLAPPING]) }))).toBe(0);
+    expect([...heldBack(scene.state)]).toEqual([[FLAPPING, 61_000]]);
+    expect(dueAt(scene.state)).toBe(61_000);
+    scene.now = 60_999;
+    expect(updates(scene.on({ on: 'tick' }))).toBe(0);
+    scene.now = 61_000;
+    expect(updates(scene.on({ on: 'tick' }))).toBe(1);
+    expect(said()).toEqual([LASTING, FLAPPING]);
+    expect(heldBack(scene.state).size).toBe(0);
   });
 });
