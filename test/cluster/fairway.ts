@@ -27,6 +27,15 @@ export interface FairwayOptions {
   readonly prepare?: (cluster: Cluster) => Promise<void>;
 }
 
+/** An edit: both workloads with METALLB_BGP_TYPE. */
+export function bgpType(mode: 'native' | 'frr' | 'frr-k8s'): (object: Manifest) => Manifest {
+  return (object) => {
+    if (object.kind !== 'Deployment' && object.kind !== 'DaemonSet') return object;
+    const text = JSON.stringify(object);
+    return JSON.parse(text.replaceAll('"env":[', `"env":[{"name":"METALLB_BGP_TYPE","value":"${mode}"},`));
+  };
+}
+
 /** A cluster with Fairway in it, ready; after each story, what a user made is removed. */
 export function useFairway(nodes: number, { edit = (object) => object, prepare }: FairwayOptions = {}): Cluster {
   const cluster = useCluster(nodes, async (made) => {
