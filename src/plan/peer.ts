@@ -1,42 +1,67 @@
-// BGPPeers of the configuration as sessions of one node: which of them it holds, and with which defaults. Called by plan.
+// BGPPeers of the configuration as sessions of one node: which of them it holds, with which defaults, and why not the
+// others. Called by plan.
 
 import type { PeerConfig } from '../bgp/peer.ts';
 import type { Config, Peer } from '../config/config.ts';
 import { matchesAny } from '../config/selector.ts';
-import { type Family, familyOf, type Ip, ipFromBytes } from '../net/address.ts';
-import type { Node } from './snapshot.ts';
+import { type Family, familyOf, type Ip, inRange, ipFromBytes, rangeOfPrefix } from '../net/address.ts';
+import type { Node, Surroundings } from './snapshot.ts';
 
 const HOLD_TIME_MS = 90_000;
 const KEEPALIVE_TIME_MS = 30_000;
 /** RFC 4271 §10. */
 const CONNECT_RETRY_MS = 120_000;
 
-/** A peer of this node that can't be served yet. */
+/** A peer of this node with which no session is held. */
 export interface NotServed {
   readonly peer: string;
-  readonly because: 'notYetSupported';
+  readonly because:
+    | 'notYetSupported'
+    /** eBGP without multihop to an address that is on no subnet of the node, where FRR would not dial either. */
+    | 'peerNotConnected'
+    /** What MetalLB told frr-k8s still stands: two speakers would announce the same from one node. */
+    | 'frrK8sStillAnnounces';
   readonly text: string;
 }
 
-/** The sessions that the node should hold, and the peers that it can't serve, each in the order of the configuration. */
+/** The sessions that the node should hold, and the peers that it doesn't serve, each in the order of the configuration. */
 export function peersOf(
   config: Config,
   node: Node,
+  surroundings: Surroundings = {},
 ): { readonly peers: readonly PeerConfig[]; readonly notServed: readonly NotServed[] } {
   const mine = config.peers.filter(({ nodeSelectors }) => matchesAny(nodeSelectors, node.labels));
   const fallbackRouterId = routerIdOfName(node.name);
-  return {
-    peers: mine.flatMap((peer) => (peer.address === undefined ? [] : sessionOf(peer, peer.address, fallbackRouterId))),
-    notServed: mine.flatMap(({ name, address, interface: link }) =>
-      address !== undefined
-        ? []
-        : {
-            peer: name,
-            because: 'notYetSupported',
-            text: `peering over interface ${link} without an address is not served yet`,
-          },
-    ),
-  };
+  const peers: PeerConfig[] = [];
+  const notServed: NotServed[] = [];
+  for (const peer of mine) {
+    const refusal = refuse(peer, surroundings);
+    if (refusal !== undefined) notServed.push({ peer: peer.name, ...refusal });
+    else if (peer.address !== undefined) peers.push(sessionOf(peer, peer.address, fallbackRouterId));
+  }
+  return { peers, notServed };
+}
+
+function refuse(peer: Peer, { connected, frrK8s }: Surroundings): Omit<NotServed, 'peer'> | undefined {
+  const { address, interface: link } = peer;
+  if (address === undefined) {
+    const text = `peering over interface ${link} without an address is not served yet`;
+    return { because: 'notYetSupported', text };
+  }
+  if (frrK8s !== undefined) {
+    const text = `frr-k8s still announces for MetalLB from this node; to hand over: ${frrK8s}`;
+    return { because: 'frrK8sStillAnnounces', text };
+  }
+  if (connected === undefined || !mustBeConnected(peer, address)) return undefined;
+  if (connected.some((subnet) => inRange(address, rangeOfPrefix(subnet)))) return undefined;
+  const text = `${address} is on no subnet of this node: an eBGP session to it needs ebgpMultiHop`;
+  return { because: 'peerNotConnected', text };
+}
+
+/** FRR's rule: eBGP over one hop, and IPv4, for MetalLB has the check disabled with IPv6. More hops are as good as multihop. */
+function mustBeConnected({ remote, myAsn, ebgpMultiHop, ttlSecurity }: Peer, address: Ip): boolean {
+  const external = remote !== 'internal' && remote !== myAsn;
+  return external && !ebgpMultiHop && (ttlSecurity ?? 1) === 1 && familyOf(address) === 'ipv4';
 }
 
 /** CRC-32 (IEEE) of the name, written little-endian: what MetalLB falls back to where no IPv4 address is known. */

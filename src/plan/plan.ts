@@ -23,7 +23,7 @@ export interface Plan {
   readonly node: string;
   /** The sessions that this node should hold, by name. */
   readonly peers: readonly PeerConfig[];
-  /** Peers of this node that can't be served yet: an `interface` instead of an address. */
+  /** Peers of this node with which no session is held, and why. */
   readonly notServed: readonly NotServed[];
   /** By peer name: what each session should carry. Every peer in `peers` has an entry; the same map while it is the same. */
   readonly routes: ReadonlyMap<string, Wanted>;
@@ -174,6 +174,7 @@ function withoutConfiguration({ services, settings }: Snapshot, node: string): P
 function sameWorld(a: Snapshot, b: Snapshot): boolean {
   return (
     a.config === b.config &&
+    a.surroundings === b.surroundings &&
     a.settings.ignoreExcludeLabel === b.settings.ignoreExcludeLabel &&
     a.settings.loadBalancerClass === b.settings.loadBalancerClass &&
     (a.nodes === b.nodes ||
@@ -181,7 +182,8 @@ function sameWorld(a: Snapshot, b: Snapshot): boolean {
   );
 }
 
-function createWorld({ nodes, settings }: Snapshot, config: Config, name: string, { election, last }: Memory): World {
+function createWorld(snapshot: Snapshot, config: Config, name: string, { election, last }: Memory): World {
+  const { nodes, settings } = snapshot;
   turnOver(election);
   // a node without an object is a bare one
   const node = nodes.get(name) ?? { name, labels: {}, networkUnavailable: false, excluded: false };
@@ -189,7 +191,7 @@ function createWorld({ nodes, settings }: Snapshot, config: Config, name: string
     .filter(({ networkUnavailable, excluded }) => !networkUnavailable && (!excluded || settings.ignoreExcludeLabel))
     .map((each) => each.name)
     .sort();
-  const { peers, notServed } = peersOf(config, node);
+  const { peers, notServed } = peersOf(config, node, snapshot.surroundings);
   const advertisements = config.pools.flatMap(({ bgpAdvertisements }) => bgpAdvertisements);
   return {
     node,

@@ -2,7 +2,7 @@
 // their identity while nothing in them changes, so that results can be kept by identity.
 
 import type { Config } from '../config/config.ts';
-import type { Ip } from '../net/address.ts';
+import type { Ip, Prefix } from '../net/address.ts';
 
 /** `namespace/name`. */
 export type ServiceKey = string;
@@ -69,6 +69,16 @@ export interface Snapshot {
   readonly endpoints: ReadonlyMap<ServiceKey, readonly Endpoint[]>;
   readonly nodes: ReadonlyMap<string, Node>;
   readonly settings: Settings;
+  /** Of the node that plans for itself; the same object while nothing in it changes. */
+  readonly surroundings?: Surroundings;
+}
+
+/** What a node knows of itself alone, as far as it decides who is dialled. */
+export interface Surroundings {
+  /** Its subnets, where only routers on them may be dialled without multihop (FRR modes). Undefined: not asked. */
+  readonly connected?: readonly Prefix[];
+  /** The command that ends what frr-k8s announces here for MetalLB; undefined: it announces nothing. */
+  readonly frrK8s?: string;
 }
 
 /** What flags decide. */

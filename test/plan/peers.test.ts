@@ -4,7 +4,9 @@ import { describe, expect, it } from 'vitest';
 import type { Peer } from '../../src/config/config.ts';
 import { Secret } from '../../src/net/secret.ts';
 import { peersOf, routerIdOfName } from '../../src/plan/peer.ts';
-import { config, ip, labelled, node, peer } from './cluster.ts';
+import { createMemory, plan } from '../../src/plan/plan.ts';
+import type { Surroundings } from '../../src/plan/snapshot.ts';
+import { config, ip, labelled, node, peer, pool, prefix, snapshot } from './cluster.ts';
 
 const sessionOf = (more: Partial<Peer>, address = '192.0.2.1') => {
   const [session] = peersOf(config([], [peer('tor', address, more)]), node('n1')).peers;
@@ -102,5 +104,53 @@ describe('peers of a node', () => {
     expect(routerIdOfName('kind-worker')).toBe('192.61.154.117');
     // the check value of CRC-32 (IEEE): cbf43926
     expect(routerIdOfName('123456789')).toBe('38.57.244.203');
+  });
+});
+
+describe('a peer that is not dialled', () => {
+  const CONNECTED = ['192.0.2.0/24', '10.0.0.0/8', '2001:db8::/64'].map(prefix);
+  const verdict = (address: string, more: Partial<Peer>, surroundings: Surroundings) => {
+    const { peers, notServed } = peersOf(config([], [peer('tor', address, more)]), node('n1'), surroundings);
+    expect(peers.length + notServed.length).toBe(1);
+    return notServed[0]?.because ?? 'dialled';
+  };
+
+  it.each<[what: string, address: string, more: Partial<Peer>, verdict: string]>([
+    ['eBGP on a subnet of the node', '192.0.2.1', {}, 'dialled'],
+    ['eBGP beyond it', '198.51.100.1', {}, 'peerNotConnected'],
+    ['eBGP with any AS beyond it', '198.51.100.1', { remote: 'external' }, 'peerNotConnected'],
+    ['eBGP with multihop', '198.51.100.1', { ebgpMultiHop: true }, 'dialled'],
+    ['eBGP over two hops', '198.51.100.1', { ttlSecurity: 2 }, 'dialled'],
+    ['eBGP over one hop', '198.51.100.1', { ttlSecurity: 1 }, 'peerNotConnected'],
+    ['iBGP', '198.51.100.1', { remote: 64_513 }, 'dialled'],
+    ['iBGP by name', '198.51.100.1', { remote: 'internal' }, 'dialled'],
+    ['IPv6, where FRR does not ask', '2001:db8:9::1', {}, 'dialled'],
+  ])('in the FRR modes: %s', (_, address, more, expected) => {
+    expect(verdict(address, more, { connected: CONNECTED })).toBe(expected);
+    // where nobody asks for it, all are
+    expect(verdict(address, more, {})).toBe('dialled');
+  });
+
+  it('waits for frr-k8s to let go, whatever it is, and says how', () => {
+    const frrK8s = 'kubectl delete frrconfiguration metallb-n1';
+    const all = config([], [peer('a', '192.0.2.1'), peer('b', '2001:db8::1', { remote: 'internal' })]);
+    const { peers, notServed } = peersOf(all, node('n1'), { frrK8s });
+    expect(peers).toEqual([]);
+    expect(notServed.map(({ peer: name, because }) => [name, because])).toEqual([
+      ['a', 'frrK8sStillAnnounces'],
+      ['b', 'frrK8sStillAnnounces'],
+    ]);
+    expect(notServed[0]?.text).toContain(frrK8s);
+  });
+
+  it('is, as soon as its surroundings allow it', () => {
+    const pools = [pool('main', ['203.0.113.0/24'])];
+    const asked = snapshot({ ...config(pools, [peer('tor', '192.0.2.1')]) }, [], { nodes: [node('n1')] });
+    const memory = createMemory();
+    const before = plan({ ...asked, surroundings: { connected: [] } }, 'n1', memory);
+    expect(before.notServed.map(({ because }) => because)).toEqual(['peerNotConnected']);
+    const after = plan({ ...asked, surroundings: { connected: CONNECTED } }, 'n1', memory);
+    expect(after.notServed).toEqual([]);
+    expect(after.peers.map(({ name }) => name)).toEqual(['tor']);
   });
 });
