@@ -1,6 +1,6 @@
 // The collector and the demo as a user runs them.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, connect as dial } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -156,6 +156,19 @@ describe('fairway demo', () => {
     expect(text).toMatch(/^2001:db8:40::100\/128 +::1 +64513 /m);
     expect(demo.lines.at(-1)).toBe('All is announced.');
   });
+
+  const frr = process.getuid?.() === 0 && existsSync('/usr/lib/frr/bgpd');
+  it.skipIf(!frr)(
+    '--frr shows the same routes in the table of FRR itself (needs root and FRR)',
+    async () => {
+      const demo = run(['demo', '--once', '--frr']);
+      expect([await demo.ended(), demo.errors]).toEqual([0, []]);
+      expect(demo.lines.join('\n')).toMatch(
+        /^203\.0\.113\.16\/32 +192\.0\.2\.2 +64513 +64513:100 noExport large:64513:1:7$/m,
+      );
+    },
+    60_000,
+  );
 
   it('ends at once and cleanly on a signal', async () => {
     const demo = run(['demo'], alone);
