@@ -1,9 +1,8 @@
 // From what the folder says to what this node should do: index → configuration → allocation → plan, as a whole at
 // each change. Remembers only what the next round builds on. Called by standalone.
 
-import type { Config } from '../config/config.ts';
-import { parseConfig } from '../config/parse.ts';
-import type { ApiObject, BgpType, Resources } from '../config/resource.ts';
+import { createKeeper, type InForce, type Keeper, putInForce } from '../config/in-force.ts';
+import type { ApiObject, BgpType } from '../config/resource.ts';
 import type { Ip } from '../net/address.ts';
 import { type Allocations, allocate } from '../plan/allocate.ts';
 import { createMemory, type Plan, plan } from '../plan/plan.ts';
@@ -33,25 +32,18 @@ export interface Round {
   readonly kept: Kept;
 }
 
-export interface Configuration {
-  /** In force; undefined before a first one was accepted. */
-  readonly config: Config | undefined;
-  /** Why the latest one was refused; undefined: it is the one in force. */
-  readonly refused: string | undefined;
+export interface Configuration extends InForce {
   /** No Node object has this node's name. */
   readonly bareNode: boolean;
 }
-
-type Outcome = ReturnType<typeof parseConfig>;
 
 export class Reconciler {
   readonly #options: ReconcileOptions;
   readonly #indexer: Indexer;
   readonly #bare: Node;
+  readonly #keeper: Keeper;
   readonly #planMemory = createMemory();
   readonly #seeded = new WeakMap<Service, Service>();
-  #parsed: { readonly resources: Resources; readonly outcome: Outcome } | undefined;
-  #config: Config | undefined;
   #services: ReadonlyMap<ServiceKey, Service> = new Map();
   #last: Round | undefined;
   #kept: Kept;
@@ -59,6 +51,8 @@ export class Reconciler {
   constructor(options: ReconcileOptions, kept: Kept) {
     this.#options = options;
     this.#bare = { name: options.node, labels: {}, networkUnavailable: false, excluded: false };
+    const { bgpType, namespace, node } = options;
+    this.#keeper = createKeeper({ bgpType, namespace, node });
     this.#indexer = createIndexer({ namespace: options.namespace, assumeClusterIps: true });
     this.#kept = kept;
   }
@@ -76,7 +70,7 @@ export class Reconciler {
     const { endpoints, nodes } = indexed;
     const services = this.#keepBroken(indexed);
     const snapshot: Snapshot = {
-      config: this.#config,
+      config: configuration.config,
       services: this.#withStatus(services),
       endpoints,
       nodes: configuration.bareNode ? new Map([...nodes, [node, this.#bare]]) : nodes,
@@ -84,7 +78,7 @@ export class Reconciler {
     };
     const allocations = allocate(snapshot, this.#last?.allocations);
     const planned = plan({ ...snapshot, allocated: allocations.services }, node, this.#planMemory);
-    if (this.#config !== undefined) this.#kept = this.#keep(allocations, services, content.faults.length > 0);
+    if (configuration.config !== undefined) this.#kept = this.#keep(allocations, services, content.faults.length > 0);
     this.#services = services;
     const remarks = remarksOn(content.objects, indexed);
     this.#last = { remarks, configuration, allocations, plan: planned, kept: this.#kept };
@@ -98,9 +92,7 @@ export class Reconciler {
   #configure({ resources, nodes, problems }: Indexed): Configuration {
     const bareNode = !nodes.has(this.#options.node);
     const problem = problems.find(({ object, invalid }) => invalid.rule !== 'namespace' && !ofTraffic(object));
-    const outcome = problem === undefined ? this.#parse(resources, bareNode) : problem;
-    if ('config' in outcome) this.#config = outcome.config;
-    return { config: this.#config, refused: 'invalid' in outcome ? outcome.invalid.message : undefined, bareNode };
+    return { ...putInForce(this.#keeper, resources, problem?.invalid), bareNode };
   }
 
   /** A Service that cannot be read stays as it was: an API server would have refused the change. */
@@ -114,15 +106,6 @@ export class Reconciler {
       if (last !== undefined) kept.set(key, last);
     }
     return kept;
-  }
-
-  #parse(resources: Resources, bareNode: boolean): Outcome {
-    if (this.#parsed?.resources === resources) return this.#parsed.outcome;
-    const { node, bgpType, namespace } = this.#options;
-    const nodes = bareNode ? [...resources.nodes, { name: node, labels: {} }] : resources.nodes;
-    const outcome = parseConfig({ ...resources, nodes }, { bgpType, namespace, node });
-    this.#parsed = { resources, outcome };
-    return outcome;
   }
 
   /** What is kept is the status of a Service as it is first seen, and again when it reads otherwise. */
