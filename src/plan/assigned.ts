@@ -1,0 +1,28 @@
+// Which Services a node has begun to announce between two plans: what `nodeAssigned` Events tell, one a change and none
+// for a plan that says the same. Called by the speaker on Kubernetes.
+
+import type { Plan, ServicePlan } from './plan.ts';
+import type { ServiceKey } from './snapshot.ts';
+
+/**
+ * Announced by BGP in `after`, and not in `before` or there at other addresses. `knew`: asked where there is no plan
+ * before, for a process that starts has no news of what the node announced already.
+ */
+export function assignedSince(
+  before: Plan['services'] | undefined,
+  after: Plan['services'],
+  knew: (service: ServiceKey) => boolean,
+): readonly ServiceKey[] {
+  const assigned: ServiceKey[] = [];
+  for (const [service, now] of after) {
+    const last = before?.get(service);
+    if (last === now || !isAnnounced(now)) continue;
+    const isKnown = before === undefined ? knew(service) : isAnnounced(last) && last.ips.join() === now.ips.join();
+    if (!isKnown) assigned.push(service);
+  }
+  return assigned;
+}
+
+function isAnnounced(plan: ServicePlan | undefined): plan is ServicePlan {
+  return plan !== undefined && 'announced' in plan.bgp;
+}
