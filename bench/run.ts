@@ -1,10 +1,12 @@
 // `npm run bench [NAME…]`: each bench measures a promise, with the rivals it is held against in the same run. Medians of
-// five. Ends with 1 when a goal was missed, so that a look at the exit code is enough. Needs root for all but `plan`.
+// five. Ends with 1 when a goal was missed, so that a look at the exit code is enough. Needs root for all but `plan` and
+// `k8s-cache`.
 
 import { sweep } from '../test/interop/namespace.ts';
 
 const BENCHES: Readonly<Record<string, () => Promise<() => boolean | Promise<boolean>>>> = {
   plan: async () => (await import('./plan.ts')).plan,
+  'k8s-cache': async () => (await import('./k8s-cache.ts')).k8sCache,
   start: async () => (await import('./start.ts')).start,
   announce: async () => (await import('./announce.ts')).announce,
   flood: async () => (await import('./flood.ts')).flood,

@@ -237,6 +237,7 @@ export class Reflector {
       for await (const events of this.#api.watch(this.selection, all, watch.signal, heard)) {
         breather.begin();
         for (const event of events) {
+          if (watch.signal.aborted) break;
           this.#silent = 0;
           handle(event);
           await breather.breathe();
@@ -280,7 +281,7 @@ export class Reflector {
         this.#store.put(event.object);
     }
     const { resourceVersion } = (event.object['metadata'] ?? {}) as { resourceVersion?: unknown };
-    if (typeof resourceVersion === 'string' && this.#watch?.signal.aborted !== true) this.#version = resourceVersion;
+    if (typeof resourceVersion === 'string') this.#version = resourceVersion;
   }
 
   #heard(): void {

@@ -213,7 +213,9 @@ export interface Verdict {
 function identify(raw: unknown, { kind, apiVersion }: Naming): ApiObject | undefined {
   const object = raw as Partial<ApiObject> | undefined;
   if (typeof object?.metadata?.name !== 'string') return undefined;
-  return { ...object, kind, apiVersion, metadata: object.metadata };
+  // often the larger half, and of no concern to any reader
+  const { managedFields: _, ...metadata } = object.metadata;
+  return { ...object, kind, apiVersion, metadata };
 }
 
 function keyOf({ metadata: { namespace, name } }: ApiObject): string {

@@ -219,6 +219,11 @@ describe.skipIf(lacking.length > 0)(lacking.length === 0 ? title : `${title} (sk
     );
     await until('the object', () => store.get(`${NS}/c`));
     expect(told('not-served')).toHaveLength(1);
+    // the server deletes the objects of a definition one by one before it stops serving them
+    await admin.delete({ kind: DEFINITIONS, name: 'communities.metallb.io' });
+    await until('it is missed again', () => told('not-served').length > 1, 20_000);
+    expect(told('not-served')[1]).toMatchObject({ kept: 0 });
+    expect(reflector.state).toMatchObject({ is: 'absent', synced: true });
   });
 
   describe('with a ServiceAccount’s token', () => {
