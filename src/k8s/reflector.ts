@@ -82,7 +82,8 @@ export class Reflector {
   /** What was told last: the status, or a word. */
   #told: string | undefined;
   #watch: AbortController | undefined;
-  #doubting = false;
+  /** The list that is not believed yet. */
+  #doubted: Relist | undefined;
 
   constructor({ api, selection, store, tell, clock = systemClock, silenceMs = SILENCE_MS }: ReflectorOptions) {
     this.#api = api;
@@ -164,6 +165,7 @@ export class Reflector {
       this.#heard();
       // a list belongs to one version, that of its first page
       if (version === '') version = page.resourceVersion;
+      if (version === '') throw new ApiError({ verb: 'list', ...this.selection }, 0, 'the list has no resourceVersion');
       breather.begin();
       for (const item of page.items) {
         relist.put(item);
@@ -179,7 +181,7 @@ export class Reflector {
 
   #commit(relist: Relist, version: string, signal: AbortSignal): void {
     const { kind } = this.selection;
-    const wasDoubting = this.#doubting;
+    const wasDoubting = this.#doubted !== undefined;
     const verdict = relist.commit(wasDoubting);
     this.#version = version;
     this.#listedAt = this.#clock.now();
@@ -190,25 +192,26 @@ export class Reflector {
       this.#tell({ is: 'synced', kind });
     }
     if (wasDoubting) {
-      this.#doubting = false;
+      this.#doubted = undefined;
       this.#tell({ is: 'relist-settled', kind, gone: verdict.vanished, by: 'relist' });
     }
     if (verdict.guarded) {
       this.#tell({ is: 'relist-doubted', kind, known: verdict.known, vanished: verdict.vanished });
-      void this.#doubt(signal);
+      void this.#doubt(relist, signal);
     }
   }
 
   /** A restored etcd, or a server that has not read it all yet, may have shown an empty list. */
-  async #doubt(signal: AbortSignal): Promise<void> {
-    this.#doubting = true;
+  async #doubt(relist: Relist, signal: AbortSignal): Promise<void> {
+    const isSettled = () => this.#doubted !== relist || signal.aborted;
+    this.#doubted = relist;
     await this.#clock.sleep(DOUBT_MS, signal);
-    if (!this.#doubting || signal.aborted) return;
+    if (isSettled()) return;
     this.#version = '';
     this.#watch?.abort();
     await this.#clock.sleep(LONGEST_DOUBT_MS - DOUBT_MS, signal);
-    if (!this.#doubting || signal.aborted) return;
-    this.#doubting = false;
+    if (isSettled()) return;
+    this.#doubted = undefined;
     const gone = this.#store.doubtful;
     this.#store.settle();
     this.#tell({ is: 'relist-settled', kind: this.selection.kind, gone, by: 'time' });
@@ -304,9 +307,10 @@ export class Reflector {
   #failed(fault: ApiError | GarbledWatch): number {
     const { kind } = this.selection;
     if (isExpired(fault)) {
+      // that is no failure, unless lists grow old as soon as, or before, they are made
+      const atOnce = this.#version !== '' && this.#clock.now() - this.#listedAt >= GOOD_LIFE_MS;
       this.#version = '';
-      // that is no failure, unless lists grow old as soon as they are made
-      return this.#clock.now() - this.#listedAt >= GOOD_LIFE_MS ? 0 : this.#waitMs(undefined);
+      return atOnce ? 0 : this.#waitMs(undefined);
     }
     this.#state.problem = fault.message;
     if (fault instanceof GarbledWatch) {

@@ -92,6 +92,24 @@ describe('listing', () => {
     expect(door.told('reading-failed')).toEqual([]);
   });
 
+  it.each([
+    ['has no version', { kind: 'List', metadata: {}, items: [] }],
+    ['is none', { kind: 'Status' }],
+    ['is always too old', statusOf(410, 'Expired', 'always')],
+  ])('does not spin when a list %s', async (_, body) => {
+    await open();
+    door.fake.streamsLists = false;
+    const status = Number(body['code'] ?? 200);
+    door.fake.fail(({ query }) => query.has('limit'), { status, body }, 1_000);
+    const { reflector } = door.reflect();
+    await door.pass('a wait', () => door.clock.sleeping.length > 0 && lists().length > 1);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(lists()).toHaveLength(2);
+    expect(reflector.state.synced).toBe(false);
+    door.fake.mend();
+    await door.pass('synced', () => reflector.state.synced, 100);
+  });
+
   it('uses pages once a streamed list broke off before its end', async () => {
     await open();
     door.fake.put(SERVICE_PATH, service('a'));
