@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What the tests in namespaces need beside npm's packages: says what is there, installs what is missing as root on Debian or
-# Ubuntu, builds a Kubernetes control plane where there is Go, and says which tests will be skipped. Never fails for a tool that
-# it cannot install: every other test runs without them. Called as `npm run setup`.
+# What tests need beside npm's packages: says what is there, installs what is missing as root on Debian or Ubuntu, builds a
+# Kubernetes control plane, helm and kustomize where there is Go, and says which tests will be skipped. Never fails for a tool
+# that it cannot install: every other test runs without them. Called as `npm run setup`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/apt.sh
@@ -17,6 +17,7 @@ tools=(
   'nft      nftables  the data plane of a cluster (kube-proxy)'
   'curl     curl      what a cluster answers over HTTP'
   'openssl  openssl   keys of a cluster'
+  'promtool prometheus alerts, and metrics as Prometheus scrapes them'
 )
 
 missing=()
@@ -44,6 +45,7 @@ for tool in "${tools[@]}"; do
   fi
 done
 node test/cluster/binaries.ts || skipped=1
+node test/manifests/tools.ts || skipped=1
 if [ "$(id -u)" != 0 ]; then
   echo 'setup: not root: no network namespaces, so all interop and cluster tests will be skipped'
   skipped=1
