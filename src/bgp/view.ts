@@ -14,6 +14,8 @@ export interface PeerView {
   readonly name: string;
   readonly address: Ip;
   readonly port: number;
+  /** The VRF or link that the session is bound to. */
+  readonly device: string | undefined;
   readonly state: SessionState;
   /** Of the state. */
   readonly since: number;
@@ -57,6 +59,7 @@ export function viewPeer(peer: PeerState, tables: boolean): PeerView {
     name: config.name,
     address: config.address,
     port: config.port,
+    device: config.device,
     state: peer.state,
     since: peer.since,
     lastError: peer.lastError,

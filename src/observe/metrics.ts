@@ -1,4 +1,4 @@
-// Every metric in one table: name, labels, and how it is read from what the process holds at the moment of a scrape.
+// Every metric of configuration, BGP and allocation in tables: name, labels, and how it is read from what the process holds at the moment of a scrape.
 // Names and labels are MetalLB's where MetalLB has them; ours begin with `fairway_`. io/metrics serves the table.
 
 import type { PeerView } from '../bgp/view.ts';
@@ -6,24 +6,33 @@ import type { Allocation, Allocations } from '../plan/allocate.ts';
 import type { Plan } from '../plan/plan.ts';
 import { peerLabel } from './log.ts';
 
-/** All that metrics are read from, at the moment of a scrape. */
-export interface Observed {
+/** What every process that follows a configuration has. */
+export interface ConfigurationObserved {
+  readonly configuration: { readonly loaded: boolean; readonly stale: boolean };
+  /** What only a history can tell. */
+  readonly counts: { readonly updates: number; readonly updateErrors: number };
+}
+
+export interface AllocatorObserved {
+  readonly allocations: Allocations | undefined;
+}
+
+/** A node that announces. */
+export interface Observed extends ConfigurationObserved {
   readonly node: string;
   readonly peers: readonly PeerView[];
   readonly plan: Plan | undefined;
-  readonly allocations: Allocations | undefined;
-  readonly configuration: { readonly loaded: boolean; readonly stale: boolean };
   /** By address and port: why no connection can be accepted there, or nothing. */
   readonly listening: ReadonlyMap<string, string>;
-  readonly counts: Counts;
+  /** Prefixes that are held back because they flap. */
+  readonly held: number;
+  /** `default`: the label vrf of a peer without one, as MetalLB's frr mode has it; undefined: no label. */
+  readonly vrf?: 'default';
+  readonly counts: ConfigurationObserved['counts'] & { readonly connectionsRefused: number };
 }
 
-/** What only a history can tell. */
-export interface Counts {
-  updates: number;
-  updateErrors: number;
-  connectionsRefused: number;
-  manifestFaults: number;
+export interface StandaloneObserved extends Observed, AllocatorObserved {
+  readonly manifestFaults: number;
 }
 
 interface Sample {
@@ -31,20 +40,25 @@ interface Sample {
   readonly value: number;
 }
 
-interface Row {
+export interface Row<World> {
   readonly name: string;
   readonly type: 'gauge' | 'counter';
   readonly labels: readonly string[];
   readonly help: string;
-  readonly read: (seen: Observed) => readonly Sample[];
+  readonly read: (seen: World) => readonly Sample[];
 }
 
 const one = (value: number): readonly Sample[] => [{ labels: {}, value }];
 
-function ofPeers(name: string, type: Row['type'], help: string, value: (peer: PeerView) => number): Row {
-  const read = ({ peers }: Observed) =>
-    peers.map((peer) => ({ labels: { peer: peerLabel(peer) }, value: value(peer) }));
-  return { name: `metallb_bgp_${name}`, type, labels: ['peer'], help, read };
+type Kind = Row<unknown>['type'];
+
+function ofPeers(name: string, type: Kind, help: string, value: (peer: PeerView) => number): Row<Observed> {
+  const read = ({ peers, vrf: otherwise }: Observed) =>
+    peers.map((peer) => {
+      const vrf = peer.device ?? otherwise;
+      return { labels: { peer: peerLabel(peer), ...(vrf !== undefined && { vrf }) }, value: value(peer) };
+    });
+  return { name: `metallb_bgp_${name}`, type, labels: ['peer', 'vrf'], help, read };
 }
 
 function sum(counts: Readonly<Record<string, number>>): number {
@@ -53,13 +67,13 @@ function sum(counts: Readonly<Record<string, number>>): number {
 
 type PoolCount = Allocations['pools'] extends ReadonlyMap<string, infer P> ? P : never;
 
-function ofPools(name: string, help: string, value: (pool: PoolCount) => bigint): Row {
-  const read = ({ allocations }: Observed) =>
+function ofPools(name: string, help: string, value: (pool: PoolCount) => bigint): Row<AllocatorObserved> {
+  const read = ({ allocations }: AllocatorObserved) =>
     [...(allocations?.pools ?? [])].map(([pool, counters]) => ({ labels: { pool }, value: Number(value(counters)) }));
   return { name: `metallb_allocator_${name}`, type: 'gauge', labels: ['pool'], help, read };
 }
 
-export const METRICS: readonly Row[] = [
+export const BGP_METRICS: readonly Row<Observed>[] = [
   ofPeers('session_up', 'gauge', 'BGP session state (1 is up, 0 is down)', ({ state }) =>
     Number(state === 'Established'),
   ),
@@ -103,12 +117,6 @@ export const METRICS: readonly Row[] = [
   ),
   ofPeers('total_sent', 'counter', 'BGP messages sent', ({ counters }) => sum(counters.sent)),
   ofPeers('total_received', 'counter', 'BGP messages received', ({ counters }) => sum(counters.received)),
-  ofPools('addresses_total', 'Usable addresses', ({ total }) => total.both),
-  ofPools('ipv4_addresses_total', 'Usable IPv4 addresses', ({ total }) => total.ipv4),
-  ofPools('ipv6_addresses_total', 'Usable IPv6 addresses', ({ total }) => total.ipv6),
-  ofPools('addresses_in_use_total', 'Addresses in use', ({ assigned }) => assigned.ipv4 + assigned.ipv6),
-  ofPools('ipv4_addresses_in_use_total', 'IPv4 addresses in use', ({ assigned }) => assigned.ipv4),
-  ofPools('ipv6_addresses_in_use_total', 'IPv6 addresses in use', ({ assigned }) => assigned.ipv6),
   {
     name: 'metallb_speaker_announced',
     type: 'gauge',
@@ -118,34 +126,6 @@ export const METRICS: readonly Row[] = [
       [...(plan?.services ?? [])].flatMap(([service, { ips, bgp }]) =>
         'announced' in bgp ? ips.map((ip) => ({ labels: { service, protocol: 'bgp', node, ip }, value: 1 })) : [],
       ),
-  },
-  {
-    name: 'metallb_k8s_client_updates_total',
-    type: 'counter',
-    labels: [],
-    help: 'Changes of the manifests that were processed',
-    read: ({ counts }) => one(counts.updates),
-  },
-  {
-    name: 'metallb_k8s_client_update_errors_total',
-    type: 'counter',
-    labels: [],
-    help: 'Changes of the manifests whose configuration was refused',
-    read: ({ counts }) => one(counts.updateErrors),
-  },
-  {
-    name: 'metallb_k8s_client_config_loaded_bool',
-    type: 'gauge',
-    labels: [],
-    help: '1 once a configuration was accepted',
-    read: ({ configuration }) => one(Number(configuration.loaded)),
-  },
-  {
-    name: 'metallb_k8s_client_config_stale_bool',
-    type: 'gauge',
-    labels: [],
-    help: '1 while the latest configuration is refused',
-    read: ({ configuration }) => one(Number(configuration.stale)),
   },
   {
     name: 'fairway_bgp_malformed_updates_total',
@@ -187,14 +167,6 @@ export const METRICS: readonly Row[] = [
     read: ({ plan }) => countBy(plan?.notServed ?? [], ({ because }) => because, 'reason'),
   },
   {
-    name: 'fairway_services_without_address',
-    type: 'gauge',
-    labels: ['reason'],
-    help: 'Services that should have an address and have none',
-    read: ({ allocations }) =>
-      countBy([...(allocations?.services.values() ?? [])].filter(isRefused), ({ refusal }) => refusal.reason, 'reason'),
-  },
-  {
     name: 'fairway_bgp_listening',
     type: 'gauge',
     labels: ['address'],
@@ -210,11 +182,73 @@ export const METRICS: readonly Row[] = [
     read: ({ counts }) => one(counts.connectionsRefused),
   },
   {
+    name: 'fairway_bgp_held_prefixes',
+    type: 'gauge',
+    labels: [],
+    help: 'Prefixes that are held back because they flap',
+    read: ({ held }) => one(held),
+  },
+];
+
+export const CONFIGURATION_METRICS: readonly Row<ConfigurationObserved>[] = [
+  {
+    name: 'metallb_k8s_client_updates_total',
+    type: 'counter',
+    labels: [],
+    help: 'Changes that were processed',
+    read: ({ counts }) => one(counts.updates),
+  },
+  {
+    name: 'metallb_k8s_client_update_errors_total',
+    type: 'counter',
+    labels: [],
+    help: 'Changes whose configuration was refused',
+    read: ({ counts }) => one(counts.updateErrors),
+  },
+  {
+    name: 'metallb_k8s_client_config_loaded_bool',
+    type: 'gauge',
+    labels: [],
+    help: '1 once a configuration was accepted',
+    read: ({ configuration }) => one(Number(configuration.loaded)),
+  },
+  {
+    name: 'metallb_k8s_client_config_stale_bool',
+    type: 'gauge',
+    labels: [],
+    help: '1 while the latest configuration is refused',
+    read: ({ configuration }) => one(Number(configuration.stale)),
+  },
+];
+
+export const ALLOCATOR_METRICS: readonly Row<AllocatorObserved>[] = [
+  ofPools('addresses_total', 'Usable addresses', ({ total }) => total.both),
+  ofPools('ipv4_addresses_total', 'Usable IPv4 addresses', ({ total }) => total.ipv4),
+  ofPools('ipv6_addresses_total', 'Usable IPv6 addresses', ({ total }) => total.ipv6),
+  ofPools('addresses_in_use_total', 'Addresses in use', ({ assigned }) => assigned.ipv4 + assigned.ipv6),
+  ofPools('ipv4_addresses_in_use_total', 'IPv4 addresses in use', ({ assigned }) => assigned.ipv4),
+  ofPools('ipv6_addresses_in_use_total', 'IPv6 addresses in use', ({ assigned }) => assigned.ipv6),
+  {
+    name: 'fairway_services_without_address',
+    type: 'gauge',
+    labels: ['reason'],
+    help: 'Services that should have an address and have none',
+    read: ({ allocations }) =>
+      countBy([...(allocations?.services.values() ?? [])].filter(isRefused), ({ refusal }) => refusal.reason, 'reason'),
+  },
+];
+
+/** All of a process that is the whole cluster. */
+export const STANDALONE_METRICS: readonly Row<StandaloneObserved>[] = [
+  ...BGP_METRICS,
+  ...CONFIGURATION_METRICS,
+  ...ALLOCATOR_METRICS,
+  {
     name: 'fairway_manifest_faults',
     type: 'gauge',
     labels: [],
     help: 'Files and objects that cannot be read at the moment',
-    read: ({ counts }) => one(counts.manifestFaults),
+    read: ({ manifestFaults }) => one(manifestFaults),
   },
 ];
 

@@ -91,6 +91,11 @@ export function unservedJson({ peer, because, text }: Plan['notServed'][number],
   };
 }
 
+/** Prefixes that are held back because they flap. */
+export function heldJson(held: ReadonlyMap<Prefix, number>, dates: Dates) {
+  return [...held].map(([prefix, until]) => ({ prefix, until: dates(until) }));
+}
+
 /** Every Service that is ours: its addresses, why it has none, who announces it, and why somebody does not. */
 export function servicesJson(allocations: Allocations | undefined, plan: Plan | undefined) {
   return allocations === undefined ? [] : serviceViews(allocations.services, plan === undefined ? [] : [plan], ['bgp']);

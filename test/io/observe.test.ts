@@ -5,7 +5,7 @@ import type { PeerConfig } from '../../src/bgp/peer.ts';
 import type { Ip } from '../../src/net/address.ts';
 import { Secret } from '../../src/net/secret.ts';
 import { type Line, lineOfReport, linesOfPlan, peerLabel } from '../../src/observe/log.ts';
-import { METRICS } from '../../src/observe/metrics.ts';
+import { STANDALONE_METRICS } from '../../src/observe/metrics.ts';
 import { datesFrom } from '../../src/observe/state.ts';
 import type { Plan, ServicePlan } from '../../src/plan/plan.ts';
 
@@ -49,7 +49,7 @@ const METALLB = [
 
 describe('metrics', () => {
   it('have every name that MetalLB has, and ours under our own prefix', () => {
-    const names = METRICS.map(({ name }) => name);
+    const names = STANDALONE_METRICS.map(({ name }) => name);
     expect(METALLB.filter((name) => !names.includes(name))).toEqual([]);
     expect(names.filter((name) => !METALLB.includes(name) && !name.startsWith('fairway_'))).toEqual([]);
     expect(new Set(names).size).toBe(names.length);

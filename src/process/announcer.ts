@@ -1,0 +1,161 @@
+// What one node announces, on real sockets: the speaker's machine driven, its reports logged and counted, wherever the
+// plan comes from. Owned by standalone (a folder) and by speaker-process (a cluster).
+
+import type { PeerConfig } from '../bgp/peer.ts';
+import type { InForce } from '../config/in-force.ts';
+import { Drive } from '../io/drive.ts';
+import type { Log } from '../io/log.ts';
+import { Tcp } from '../io/tcp.ts';
+import type { SocketAddress } from '../net/io.ts';
+import { type Line, lineOfReport, linesOfPlan, peerLabel } from '../observe/log.ts';
+import type { Observed } from '../observe/metrics.ts';
+import { type Dates, heldJson, peerJson, unservedJson } from '../observe/state.ts';
+import type { Plan } from '../plan/plan.ts';
+import {
+  createSpeaker,
+  dueAt,
+  heldBack,
+  isDone,
+  type SpeakerEffect,
+  type SpeakerEvent,
+  type SpeakerReport,
+  type SpeakerState,
+  step,
+  viewPeers,
+} from '../speaker.ts';
+
+/** Refused connections are counted one by one and logged at most so often. */
+const REFUSED_APART_MS = 1_000;
+
+/** What the announcements follow from. */
+export interface Grounds {
+  readonly configuration: InForce & { readonly bareNode: boolean };
+  readonly plan: Plan;
+}
+
+export class Announcer {
+  readonly #node: string;
+  readonly #log: Log;
+  /** Empty: dial only. */
+  readonly #listen: readonly SocketAddress[];
+  readonly #drive: Drive<SpeakerState, SpeakerEvent, SpeakerEffect>;
+  readonly #tcp: Tcp;
+  readonly #counts = { updates: 0, updateErrors: 0, connectionsRefused: 0 };
+  /** Of every peer there ever was: what is said of one that was removed still names it. */
+  readonly #peers = new Map<string, PeerConfig>();
+  /** Where we accept connections, or why not; by address and port. */
+  readonly #listening = new Map<string, string>();
+  #last: Grounds | undefined;
+  #refusedSaidAt = Number.NEGATIVE_INFINITY;
+  #left: (() => void) | undefined;
+
+  constructor(node: string, listen: readonly SocketAddress[], log: Log) {
+    this.#node = node;
+    this.#listen = listen;
+    this.#log = log;
+    this.#tcp = new Tcp({
+      emit: (event) => this.#handle(event),
+      refused: (from) => this.#report({ report: 'connection-refused', from, why: 'no peer has this address' }),
+    });
+    this.#drive = new Drive<SpeakerState, SpeakerEvent, SpeakerEffect>({ step, dueAt }, createSpeaker(), (effect) =>
+      'do' in effect ? this.#tcp.carry(effect) : this.#report(effect),
+    );
+  }
+
+  /** The last events, for the line that a crash leaves. */
+  get recent(): readonly string[] {
+    return this.#drive.recent;
+  }
+
+  get last(): Grounds | undefined {
+    return this.#last;
+  }
+
+  /** Announces what the plan says from now on; what changed is logged. */
+  follow(now: Grounds): void {
+    const before = this.#last;
+    this.#last = now;
+    this.#counts.updates++;
+    this.#tellOfConfiguration(before?.configuration, now.configuration);
+    for (const config of now.plan.peers) this.#peers.set(config.name, config);
+    for (const line of linesOfPlan(before?.plan, now.plan)) this.#say(line);
+    // nothing is dialled or accepted before a first configuration (RFC 4724 §4.1: nor any End-of-RIB sent)
+    if (now.configuration.config === undefined) return;
+    if (now.plan !== before?.plan) this.#handle({ on: 'plan', plan: now.plan, listen: this.#listen });
+  }
+
+  /** Leaves all peers; done when every connection is closed. */
+  async leave(): Promise<void> {
+    const left = new Promise<void>((resolve) => {
+      this.#left = resolve;
+    });
+    this.#handle({ on: 'leave' });
+    await left;
+    this.#tcp.end();
+    this.#drive.end();
+    this.#log.info({ op: 'leave' }, 'left all peers');
+  }
+
+  /** Its part of `GET /api/v1/state`; `startedAt` is the process's. */
+  state(dates: Dates, startedAt: string) {
+    return {
+      peers: [
+        ...viewPeers(this.#drive.state).map((peer) => peerJson(peer, dates)),
+        ...(this.#last?.plan.notServed ?? []).map((peer) => unservedJson(peer, startedAt)),
+      ],
+      listening: [...this.#listening].map(([address, error]) => ({ address, error })),
+      held: heldJson(heldBack(this.#drive.state), dates),
+      layer2: { segments: [], claims: [] },
+    };
+  }
+
+  observed(): Observed {
+    const { configuration, plan } = this.#last ?? {};
+    return {
+      node: this.#node,
+      peers: viewPeers(this.#drive.state, false),
+      plan,
+      configuration: { loaded: configuration?.config !== undefined, stale: configuration?.refused !== undefined },
+      listening: this.#listening,
+      held: heldBack(this.#drive.state).size,
+      counts: this.#counts,
+    };
+  }
+
+  #handle(event: SpeakerEvent): void {
+    this.#drive.handle(event);
+    if (this.#left !== undefined && isDone(this.#drive.state)) this.#left();
+  }
+
+  #report(report: SpeakerReport): void {
+    if (report.report === 'connection-refused') {
+      this.#counts.connectionsRefused++;
+      const now = performance.now();
+      if (now - this.#refusedSaidAt < REFUSED_APART_MS) return;
+      this.#refusedSaidAt = now;
+    }
+    if (report.report === 'listening') this.#listening.set(peerLabel(report.at), report.error ?? '');
+    const line = lineOfReport(report, (name) => this.#peers.get(name));
+    if (line !== undefined) this.#say(line);
+  }
+
+  #say({ level, fields, msg }: Line): void {
+    this.#log[level](fields, msg);
+  }
+
+  #tellOfConfiguration(before: Grounds['configuration'] | undefined, now: Grounds['configuration']): void {
+    if (now.bareNode && before?.bareNode !== true)
+      this.#log.info({ op: 'setConfig', node: this.#node }, 'no Node object has this name: a bare one is assumed');
+    if (now.refused !== undefined) {
+      this.#counts.updateErrors++;
+      if (now.refused === before?.refused) return;
+      const kept = now.config === undefined ? 'there is none yet' : 'the old one stays';
+      this.#log.error({ op: 'setConfig', error: now.refused }, `configuration refused, ${kept}`);
+      return;
+    }
+    if (now.config === before?.config && before?.refused === undefined) return;
+    this.#log.info({ event: 'config reloaded', op: 'setConfig' }, 'config reloaded');
+    for (const warning of now.config?.warnings ?? [])
+      this.#log.warn({ op: 'setConfig', error: warning }, 'FRR mode would refuse this; the sessions run all the same');
+  }
+}
