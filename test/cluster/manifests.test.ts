@@ -16,8 +16,8 @@ const MAY: Readonly<Record<'controller' | 'speaker', readonly Question[]>> = {
     ['create', 'events'],
     ['create', 'tokenreviews', 'authentication.k8s.io'],
     ['create', 'subjectaccessreviews', 'authorization.k8s.io'],
-    ['patch', 'validatingwebhookconfigurations', 'admissionregistration.k8s.io', 'metallb-webhook-configuration'],
-    ['patch', 'customresourcedefinitions', 'apiextensions.k8s.io', 'bgppeers.metallb.io'],
+    ['update', 'validatingwebhookconfigurations', 'admissionregistration.k8s.io', 'metallb-webhook-configuration'],
+    ['update', 'customresourcedefinitions', 'apiextensions.k8s.io', 'bgppeers.metallb.io'],
   ],
   speaker: [
     ['watch', 'services'],
@@ -38,8 +38,8 @@ const MAY_NOT: typeof MAY = {
     ['patch', 'nodes'],
     ['create', 'pods'],
     ['watch', 'endpointslices', 'discovery.k8s.io'],
-    ['patch', 'validatingwebhookconfigurations', 'admissionregistration.k8s.io', 'another'],
-    ['patch', 'customresourcedefinitions', 'apiextensions.k8s.io', 'gateways.gateway.networking.k8s.io'],
+    ['update', 'validatingwebhookconfigurations', 'admissionregistration.k8s.io', 'another'],
+    ['update', 'customresourcedefinitions', 'apiextensions.k8s.io', 'gateways.gateway.networking.k8s.io'],
   ],
   speaker: [
     ['get', 'secrets'],
