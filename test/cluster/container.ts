@@ -104,11 +104,11 @@ function writeFolder(folder: string, files: Files, mode: number): void {
 }
 
 /** What to start in the Pod's network namespace; `folder` as `writeFiles` left it. */
-export function commandOf(pod: Pod, folder: string, site: Site): string[] {
+export function commandOf(pod: Pod, folder: string, site: Site, extra: readonly string[] = []): string[] {
   const [container] = pod.spec.containers;
   return [
     ...['unshare', '--mount', RUNTIME, folder],
-    ...['env', '-i', ...environment(pod, site)],
+    ...['env', '-i', ...environment(pod, site), ...extra],
     ...confined(pod),
     ...program(container, pod.metadata.name),
   ];

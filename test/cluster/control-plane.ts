@@ -22,6 +22,7 @@ export class ControlPlane {
   readonly #lab: Lab;
   readonly #place: Place;
   readonly #socket: string;
+  readonly #running = new Map<KubeProgram, Daemon>();
 
   /** `address`: where nodes reach it. The lab must be up. */
   constructor(lab: Lab, place: Place, address: string) {
@@ -64,12 +65,33 @@ export class ControlPlane {
     return this.#spawn('kube-controller-manager', flags);
   }
 
+  async restartApiServer(): Promise<void> {
+    await this.#stop('kube-apiserver', 'SIGTERM');
+    this.startApiServer();
+    await this.untilReady();
+  }
+
+  async stopEtcd(signal: NodeJS.Signals): Promise<void> {
+    await this.#stop('etcd', signal);
+  }
+
+  async stopApiServer(signal: NodeJS.Signals): Promise<void> {
+    await this.#stop('kube-apiserver', signal);
+  }
+
   async untilReady(limitMs = 60_000): Promise<void> {
     await until('the API server is ready', async () => (await this.api.text('/readyz')) === 'ok', limitMs);
   }
 
+  async #stop(program: KubeProgram, signal: NodeJS.Signals): Promise<void> {
+    // a server that drains its watches may take its time
+    await this.#running.get(program)?.stop(signal, 15_000);
+  }
+
   #spawn(program: KubeProgram, flags: readonly string[]): Daemon {
     const command = [START, findBinary(program) ?? program, this.folder, `${PORT}`, this.address, ...flags];
-    return this.#lab.spawn(program, this.#place, command);
+    const daemon = this.#lab.spawn(program, this.#place, command);
+    this.#running.set(program, daemon);
+    return daemon;
   }
 }

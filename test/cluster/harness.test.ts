@@ -1,10 +1,10 @@
 // The cluster itself, before anything of ours is in it: an address that the test puts into a Service's status and a route that it gives the
 // router by hand lead a client to a pod. What fails later tells of our processes and not of the data plane around them.
 
-import { readdirSync } from 'node:fs';
-import { it } from 'vitest';
+import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
 import { node } from '../interop/lab.ts';
-import { until } from '../interop/process.ts';
+import { throughout, until } from '../interop/process.ts';
 import { APP, type Cluster, clusterStories, useCluster } from './cluster.ts';
 import { deployment, endpointsOf, fetchFrom, loadBalancer, serve } from './workload.ts';
 
@@ -49,6 +49,50 @@ clusterStories('a cluster without Fairway', [], () => {
     const { pid } = cluster.kubelet.daemon('phoenix');
     cluster.kubelet.daemon('phoenix').signal('SIGKILL');
     await until('it runs again', async () => cluster.kubelet.daemon('phoenix').pid !== pid && (await isReady()));
+  });
+
+  it('gives a process no more than its manifest does', async () => {
+    const files = {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'files', namespace: APP },
+      data: { a: 'text' },
+    };
+    const { spec, ...rest } = serve('strict', 'n1');
+    const securityContext = {
+      ...{ runAsUser: 65_534, readOnlyRootFilesystem: true, allowPrivilegeEscalation: false },
+      capabilities: { drop: ['ALL'], add: ['NET_RAW'] },
+    };
+    const volumeMounts = [{ name: 'files', mountPath: '/etc/deep/files' }];
+    const pod = {
+      ...rest,
+      spec: {
+        ...(spec as object),
+        containers: [{ name: 'serve', image: 'serve', securityContext, volumeMounts }],
+        volumes: [{ name: 'files', configMap: { name: 'files' } }],
+      },
+    };
+    await cluster.api.apply(pod);
+    await throughout('it waits for its files', 500, async () => (await cluster.readiness(pod)) === 'Pending');
+    await cluster.api.apply(files);
+    await until('it runs', async () => (await cluster.readiness(pod)) === 'ready');
+    const { pid } = cluster.kubelet.daemon('strict');
+    // its program has begun when it is no longer the shell's
+    await until('it is node', () => readlinkSync(`/proc/${pid}/exe`) === process.execPath);
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const netRaw = (1 << 13).toString(16).padStart(16, '0');
+    expect(/^Uid:\s+(\d+)/m.exec(status)?.[1]).toBe('65534');
+    expect(/^CapBnd:\s+(\w+)/m.exec(status)?.[1]).toBe(netRaw);
+    expect(/^NoNewPrivs:\s+(\d)/m.exec(status)?.[1]).toBe('1');
+    const root = `/proc/${pid}/root`;
+    expect(readFileSync(`${root}/etc/deep/files/a`, 'utf8')).toBe('text');
+    expect(readdirSync(`${root}/run/secrets/kubernetes.io/serviceaccount`).sort()).toEqual([
+      'ca.crt',
+      'namespace',
+      'token',
+    ]);
+    for (const folder of ['', '/etc', '/tmp', '/run'])
+      expect(() => writeFileSync(`${root}${folder}/x`, '')).toThrow('EROFS');
   });
 
   it('runs as many pods as a Deployment wants', async () => {

@@ -35,6 +35,8 @@ export class Kubelet {
   /** By uid: a Pod that changes while it is being started is not started twice, and one that goes is waited for. */
   readonly #starts = new Map<string, Promise<void>>();
   #scheduled = 0;
+  /** Environment that a story gives to a Pod's next start, beside what its manifest says: a wrong clock, for one. */
+  extraEnvironment: (podName: string) => readonly string[] = () => [];
 
   constructor(lab: Lab, control: ControlPlane, nodes: number, places: number) {
     this.#lab = lab;
@@ -188,6 +190,10 @@ export class Kubelet {
       .catch(() => {});
   }
   #spawn({ pod, place, site, folder }: Pick<Running, 'pod' | 'place' | 'site' | 'folder'>): Daemon {
-    return this.#lab.spawn(pod.metadata.name, place, commandOf(pod, folder, site));
+    return this.#lab.spawn(
+      pod.metadata.name,
+      place,
+      commandOf(pod, folder, site, this.extraEnvironment(pod.metadata.name)),
+    );
   }
 }

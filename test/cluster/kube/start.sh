@@ -24,11 +24,17 @@ kube-apiserver)
  "clusters": [{"name": "cluster", "cluster": {"server": "https://$bind:$port", "certificate-authority": "$dir/certs/apiserver.crt"}}],
  "users": [{"name": "admin", "user": {"token": "tok"}}], "contexts": [{"name": "admin", "context": {"cluster": "cluster", "user": "admin"}}]}
 Y
+  # every request of ours that was answered, with the Pod that made it: what is written, and how often, is told from this
+  cat >audit-policy <<Y
+{"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived", "ResponseStarted"],
+ "rules": [{"level": "Metadata", "userGroups": ["system:serviceaccounts:metallb-system"]}, {"level": "None"}]}
+Y
   # the self-signed certificate is made at the first start, with its CA behind it in the same file
   exec "$program" --etcd-servers "$etcd" --secure-port "$port" --bind-address "$bind" --advertise-address "$bind" --cert-dir certs \
     --service-cluster-ip-range 10.96.0.0/16,fd00:96::/108 --service-node-port-range 20000-60000 \
     --service-account-issuer https://kubernetes.default.svc --service-account-key-file sa.pub --service-account-signing-key-file sa.key \
-    --token-auth-file tokens --authorization-mode RBAC --enable-aggregator-routing=true "$@"
+    --token-auth-file tokens --authorization-mode RBAC --enable-aggregator-routing=true \
+    --audit-policy-file audit-policy --audit-log-path audit.log "$@"
   ;;
 kube-controller-manager)
   # those that need a kubelet stay out: they would find every node dead

@@ -1,0 +1,236 @@
+// What a cluster does to its controllers: kills them in the middle of their work, takes the API away, sets clocks wrong, makes two of them
+// believe that they lead. Whatever happens, no address is given twice, none is lost, and who does not lead writes nothing.
+
+import { expect, it } from 'vitest';
+import type { Manifest } from '../interop/manifests.ts';
+import { throughout, until } from '../interop/process.ts';
+import type { KubeObject } from './api.ts';
+import { Audit, tally } from './audit.ts';
+import { APP, type Cluster, clusterStories, SYSTEM } from './cluster.ts';
+import { ipPool, podsOf, untilAddresses, untilReady, useFairway } from './fairway.ts';
+import { loadBalancer, type Service } from './workload.ts';
+
+const LEASE = {
+  apiVersion: 'coordination.k8s.io/v1',
+  kind: 'Lease',
+  metadata: { name: 'metallb-controller', namespace: SYSTEM },
+};
+interface LeaseObject extends KubeObject {
+  readonly spec: { readonly holderIdentity?: string };
+}
+
+/** Node reads this before the program: its wall clock is an hour ahead. */
+const AN_HOUR_AHEAD = `data:text/javascript,${encodeURIComponent(
+  'const Real = Date; const now = () => Real.now() + 3_600_000; globalThis.Date = class extends Real { constructor(...a) { super(...(a.length ? a : [now()])); } static now() { return now(); } };',
+)}`;
+
+const flood = (count: number, from = 0): Manifest[] =>
+  Array.from({ length: count }, (_, at) =>
+    loadBalancer(`s${String(from + at).padStart(4, '0')}`, { allocateLoadBalancerNodePorts: false }),
+  );
+
+/** Creates or removes many, eight at a time. */
+async function each(objects: readonly Manifest[], act: (object: Manifest) => Promise<unknown>): Promise<void> {
+  const left = [...objects];
+  const worker = async (): Promise<void> => {
+    for (let next = left.shift(); next !== undefined; next = left.shift()) await act(next);
+  };
+  await Promise.all(Array.from({ length: 8 }, worker));
+}
+
+async function services(cluster: Cluster): Promise<readonly Service[]> {
+  return cluster.api.list<Service>({ apiVersion: 'v1', kind: 'Service', namespace: APP });
+}
+
+const ipsOf = ({ status }: Service): string[] => (status.loadBalancer.ingress ?? []).map(({ ip = '' }) => ip);
+
+/** Every Service has one address, and no two have the same. */
+async function untilAllDistinct(cluster: Cluster, count: number, limitMs = 60_000): Promise<Map<string, string>> {
+  const all = async (): Promise<Map<string, string> | false> => {
+    const found = await services(cluster);
+    const given = found.flatMap((service) => ipsOf(service).map((ip): [string, string] => [service.metadata.name, ip]));
+    if (given.length !== count) throw new Error(`${given.length} of ${count} have an address`);
+    return new Map(given);
+  };
+  const given = await until(`all ${count} Services have an address`, all, limitMs);
+  expect(new Set(given.values()).size).toBe(count);
+  return given;
+}
+
+/** The Pod that leads. */
+async function leader(cluster: Cluster): Promise<string> {
+  const pods = (await podsOf(cluster, 'controller')).map(({ metadata }) => metadata.name);
+  return until('somebody leads', async () => {
+    const { spec } = await cluster.api.read<LeaseObject>(LEASE);
+    return pods.find((name) => spec.holderIdentity?.startsWith(name));
+  });
+}
+
+async function untilAnotherLeads(cluster: Cluster, old: string, limitMs: number): Promise<string> {
+  return until(
+    `another than ${old} leads`,
+    async () => {
+      const now = await leader(cluster);
+      return now !== old && now;
+    },
+    limitMs,
+  );
+}
+
+clusterStories('controllers in trouble', [], () => {
+  const cluster = useFairway(1);
+  const POOL = ipPool('main', ['203.0.113.0/24', '198.18.0.0/20']);
+  const daemon = (name: string) => cluster.kubelet.daemon(name);
+
+  it('killed in the middle of 500 allocations: no address twice, none lost', async () => {
+    await cluster.api.apply(POOL);
+    const first = await leader(cluster);
+    const created = each(flood(500), (object) => cluster.api.create(object));
+    const some = async (): Promise<boolean> =>
+      (await services(cluster)).filter((each) => ipsOf(each).length > 0).length > 50;
+    await until('it is at work', some, 30_000);
+    daemon(first).signal('SIGKILL');
+    const before = new Map((await services(cluster)).map((each) => [each.metadata.name, ipsOf(each)[0]]));
+    await created;
+    const after = await untilAllDistinct(cluster, 500, 90_000);
+    for (const [name, ip] of before) if (ip !== undefined) expect(after.get(name)).toBe(ip);
+    await untilReady(cluster);
+  }, 180_000);
+
+  it('the leader is told to go: another one leads within 2 s', async () => {
+    const first = await leader(cluster);
+    daemon(first).signal('SIGTERM');
+    await untilAnotherLeads(cluster, first, 2_000);
+    const web = loadBalancer('web');
+    await cluster.api.apply(POOL, web);
+    await untilAddresses(cluster, web, '203.0.113.0');
+    await untilReady(cluster);
+  });
+
+  it('the leader is frozen and comes back: it writes nothing, for another one leads', async () => {
+    await cluster.api.apply(POOL);
+    const first = await leader(cluster);
+    daemon(first).signal('SIGSTOP');
+    const second = await untilAnotherLeads(cluster, first, 30_000);
+    const audit = new Audit(cluster);
+    const web = loadBalancer('web');
+    await cluster.api.apply(web);
+    await untilAddresses(cluster, web, '203.0.113.0');
+    // it wakes up with work to do: a Service that it has not seen, and one that goes
+    daemon(first).signal('SIGCONT');
+    const more = flood(20);
+    await each(more, (object) => cluster.api.create(object));
+    await untilAllDistinct(cluster, 21);
+    const writers = () =>
+      new Set(
+        audit
+          .writes()
+          .filter(({ resource }) => resource === 'services/status')
+          .map(({ pod }) => pod),
+      );
+    expect([...writers()]).toEqual([second]);
+    await throughout('the old one stays silent', 2_000, () => !writers().has(first));
+  }, 120_000);
+
+  it('a replica whose clock is an hour ahead neither takes the lead nor harms it', async () => {
+    const pods = (await podsOf(cluster, 'controller')).map(({ metadata }) => metadata.name);
+    const leading = await leader(cluster);
+    const other = pods.find((name) => name !== leading) ?? '';
+    cluster.kubelet.extraEnvironment = (name) => (name === other ? [`NODE_OPTIONS=--import=${AN_HOUR_AHEAD}`] : []);
+    const before = daemon(other).pid;
+    daemon(other).signal('SIGTERM');
+    await until('it runs again', () => daemon(other).pid !== before);
+    await untilReady(cluster);
+    await throughout('the lead stays', 4_000, async () => (await leader(cluster)) === leading);
+    // and it can lead when it has to, and be followed
+    daemon(leading).signal('SIGTERM');
+    await untilAnotherLeads(cluster, leading, 2_000);
+    const web = loadBalancer('web');
+    await cluster.api.apply(POOL, web);
+    await untilAddresses(cluster, web, '203.0.113.0');
+    await untilReady(cluster);
+    cluster.kubelet.extraEnvironment = () => [];
+    daemon(other).signal('SIGTERM');
+    await untilAnotherLeads(cluster, other, 2_000);
+    await untilReady(cluster);
+  }, 120_000);
+
+  it('1,000 Services are deleted while they get their addresses: the pool is empty again', async () => {
+    await cluster.api.apply(POOL);
+    const many = flood(1_000);
+    await each(many, async (object) => {
+      await cluster.api.create(object);
+      await cluster.api.remove(object);
+    });
+    const last = flood(100, 5_000);
+    await each(last, (object) => cluster.api.create(object));
+    const given = await untilAllDistinct(cluster, 100);
+    // the lowest addresses are free again, so that nothing leaked
+    const lowest = Array.from({ length: 100 }, (_, at) => `203.0.113.${at}`);
+    expect([...given.values()].sort()).toEqual(lowest.sort());
+    interface Pool extends KubeObject {
+      readonly status?: { readonly assignedIPv4: number };
+    }
+    await until(
+      'the pool counts them',
+      async () => (await cluster.api.read<Pool>(POOL)).status?.assignedIPv4 === 100,
+      30_000,
+    );
+  }, 240_000);
+
+  it('Services with names and annotations at the limits are served like any other', async () => {
+    const name = 'x'.repeat(63);
+    const labels = Object.fromEntries(
+      Array.from({ length: 200 }, (_, at) => [`${'k'.repeat(60)}${at}`, 'v'.repeat(63)]),
+    );
+    const annotations = { note: 'ü'.repeat(100_000), 'metallb.io/loadBalancerIPs': '203.0.113.9' };
+    const ports = Array.from({ length: 100 }, (_, at) => ({ name: `p${at}`, port: at + 1, protocol: 'TCP' }));
+    const web = loadBalancer(name, { ports, allocateLoadBalancerNodePorts: false }, { labels, annotations });
+    await cluster.api.create(POOL);
+    await cluster.api.create(web);
+    await untilAddresses(cluster, web, '203.0.113.9');
+  });
+
+  it('a quiet cluster sees no write and no question', async () => {
+    await cluster.api.apply(POOL, ...flood(20));
+    await untilAllDistinct(cluster, 20);
+    const audit = new Audit(cluster);
+    const isQuiet = async (): Promise<boolean> => {
+      audit.restart();
+      await throughout('a second passes', 1_000, () => true);
+      return audit.writes().length === 0;
+    };
+    await until('the last counters are written', isQuiet, 30_000);
+    audit.restart();
+    await throughout('ten seconds pass', 10_000, () => true);
+    const noise = audit.asked().filter(({ resource, verb }) => resource !== 'leases' && verb !== 'watch');
+    expect(tally(noise)).toBe('');
+  }, 90_000);
+
+  it('the API server is started again: nothing changes, and work goes on', async () => {
+    const web = loadBalancer('web');
+    await cluster.api.apply(POOL, web);
+    await untilAddresses(cluster, web, '203.0.113.0');
+    await cluster.control.restartApiServer();
+    const another = loadBalancer('another');
+    await until('the server takes a Service', async () => (await cluster.api.apply(another)).length === 1);
+    await untilAddresses(cluster, another, '203.0.113.1');
+    await untilAddresses(cluster, web, '203.0.113.0');
+  }, 120_000);
+
+  it('etcd is away for 30 s: nothing changes, and work goes on', async () => {
+    const web = loadBalancer('web');
+    await cluster.api.apply(POOL, web);
+    await untilAddresses(cluster, web, '203.0.113.0');
+    await cluster.control.stopEtcd('SIGKILL');
+    await new Promise((resolve) => setTimeout(resolve, 30_000));
+    cluster.control.startEtcd();
+    const another = loadBalancer('another');
+    await until('the server takes a Service', async () => (await cluster.api.apply(another)).length === 1, 60_000);
+    const end = async (): Promise<boolean> => (await services(cluster)).every((each) => ipsOf(each).length === 1);
+    await until('both have an address', end, 60_000);
+    await untilAddresses(cluster, web, '203.0.113.0');
+    await untilAddresses(cluster, another, '203.0.113.1');
+    await untilReady(cluster);
+  }, 180_000);
+});
