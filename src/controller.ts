@@ -65,7 +65,7 @@ export interface ControllerOptions {
 /** Onto the status of a Service; a JSON merge patch (RFC 7386) for exactly the version that was seen. */
 export interface ServiceWrite {
   readonly key: ServiceKey;
-  readonly patch: object;
+  readonly patch: Json;
   /** Only the condition changes: addresses come first. */
   readonly informs: boolean;
 }
@@ -154,6 +154,16 @@ export function control(state: ControllerState, seen: Seen, now: string): Round 
   return state.last;
 }
 
+/**
+ * The patch once more, for the object as it is read again after a conflict; undefined: it is another Service now than
+ * the one that was judged, and the next round's.
+ */
+export function rewrite(state: ControllerState, record: ServiceRecord, now: string): ServiceWrite['patch'] | undefined {
+  const known = state.known.get(record.service.key);
+  if (known === undefined || steady(known.service, record.service) !== known.service) return undefined;
+  return serviceWrite(record, known.allocation, state.options.settings, now)?.patch;
+}
+
 /** The new configuration as a whole, or why it is none. Read anew only when something in it changed. */
 function configure(state: ControllerState, { pools, others, namespaces, problems }: Seen): Parsed['outcome'] {
   const [problem] = problems;
@@ -191,16 +201,17 @@ function steadyPools(
 }
 
 function steadyServices(before: ReadonlyMap<ServiceKey, Known>, seen: Seen): ReadonlyMap<ServiceKey, Service> {
-  const services = new Map<ServiceKey, Service>();
+  const services: [ServiceKey, Service][] = [];
   for (const [key, record] of seen.services) {
     const old = before.get(key);
-    services.set(key, old?.record === record ? old.service : steady(old?.service, record.service));
+    services.push([key, old?.record === record ? old.service : steady(old?.service, record.service)]);
   }
   for (const key of seen.unreadable) {
     const old = before.get(key);
-    if (old !== undefined && !services.has(key)) services.set(key, old.service);
+    if (old !== undefined && !seen.services.has(key)) services.push([key, old.service]);
   }
-  return services;
+  // the order in which those are served that are as old as each other
+  return new Map(services.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 /** Both come from one reader, which puts fields in one order. */

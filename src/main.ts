@@ -14,6 +14,10 @@ const VERBS: Readonly<Record<string, Verb>> = {
     summary: 'serve a folder of manifests as a node does: allocate addresses, announce them by BGP',
     load: async () => (await import('./cli/standalone.ts')).standaloneCommand(),
   },
+  controller: {
+    summary: 'give addresses to the Services of a cluster',
+    load: async () => (await import('./cli/controller.ts')).controllerCommand(),
+  },
   listen: {
     summary: 'collect what BGP speakers announce to us, and show it',
     load: async () => (await import('./cli/listen.ts')).listenCommand(),

@@ -26,9 +26,10 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   speaker: ['net', 'bgp', 'plan'],
   links: ['net', 'bfd', 'l2', 'plan'],
   controller: ['net', 'config', 'plan'],
-  observe: ['net', 'bgp', 'config', 'plan', 'speaker'],
-  standalone: ['net', 'bgp', 'config', 'plan', 'k8s', 'io', 'speaker', 'observe'],
-  cli: ['net', 'bgp', 'config', 'plan', 'k8s', 'io', 'speaker', 'observe', 'standalone'],
+  observe: ['net', 'bgp', 'config', 'plan', 'k8s', 'speaker'],
+  standalone: ['net', 'bgp', 'config', 'plan', 'k8s', 'io', 'speaker', 'observe', 'process'],
+  process: ['net', 'bgp', 'config', 'plan', 'k8s', 'io', 'speaker', 'controller', 'observe'],
+  cli: ['net', 'bgp', 'config', 'plan', 'k8s', 'io', 'speaker', 'observe', 'standalone', 'process'],
   main: ['net', 'bgp', 'config', 'plan', 'k8s', 'io', 'speaker', 'observe', 'standalone', 'cli'],
 };
 const PURE = new Set(['net', 'bgp', 'bfd', 'l2', 'config', 'plan', 'speaker', 'links', 'controller']);

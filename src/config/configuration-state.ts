@@ -43,9 +43,9 @@ export interface WantedState {
 
 /** In this order; the status of an object that is yet to be created follows once it is seen. */
 export type StateWrite =
-  | { readonly do: 'create'; readonly object: object }
-  | { readonly do: 'patch'; readonly patch: object }
-  | { readonly do: 'patch-status'; readonly patch: object };
+  | { readonly do: 'create'; readonly object: Readonly<Record<string, unknown>> }
+  | { readonly do: 'patch'; readonly patch: Readonly<Record<string, unknown>> }
+  | { readonly do: 'patch-status'; readonly patch: Readonly<Record<string, unknown>> };
 
 const CONFIGURATION_ERROR = 'ConfigurationError';
 

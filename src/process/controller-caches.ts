@@ -1,0 +1,95 @@
+// What the controller reads of the cluster, kind by kind, and all of it together as one round wants it. Used by
+// controller-process.
+
+import { readState, type SeenState } from '../config/configuration-state.ts';
+import { readResource } from '../config/read.ts';
+import type { ApiObject, Invalid, Labelled, Resource } from '../config/resource.ts';
+import { type PoolRecord, poolRecord, type Seen, type ServiceRecord, serviceRecord } from '../controller.ts';
+import type { Api } from '../k8s/api.ts';
+import type { Clock } from '../k8s/clock.ts';
+import { COMMUNITIES, CONFIGURATION_STATES, IP_ADDRESS_POOLS, type Kind, NAMESPACES, SERVICES } from '../k8s/kind.ts';
+import type { Tell } from '../k8s/report.ts';
+import { readService } from '../k8s/resource.ts';
+import type { Reader } from '../k8s/store.ts';
+import { Watched } from '../k8s/watched.ts';
+
+export interface CacheOptions {
+  readonly api: Api;
+  /** MetalLB's. */
+  readonly namespace: string;
+  /** Of our ConfigurationState. */
+  readonly stateName: string;
+  readonly changed: () => void;
+  readonly tell: Tell;
+  readonly clock: Clock;
+}
+
+export class ControllerCaches {
+  readonly services: Watched<ServiceRecord>;
+  readonly pools: Watched<PoolRecord>;
+  readonly communities: Watched<Resource>;
+  readonly namespaces: Watched<Labelled>;
+  readonly states: Watched<SeenState>;
+
+  constructor({ namespace, stateName, ...options }: CacheOptions) {
+    const watched = <T extends object>(kind: Kind, read: Reader<T>, where: object = {}) =>
+      new Watched<T>({ ...options, selection: { kind, ...where }, read });
+    this.services = watched(SERVICES, readServiceRecord);
+    this.namespaces = watched<Labelled>(NAMESPACES, ({ metadata }) => readLabelled(metadata));
+    this.pools = watched(IP_ADDRESS_POOLS, readPoolRecord, { namespace });
+    this.communities = watched(COMMUNITIES, readAsResource, { namespace });
+    const fieldSelector = `metadata.name=${stateName}`;
+    this.states = watched<SeenState>(CONFIGURATION_STATES, readState, { namespace, fieldSelector });
+  }
+
+  get all(): readonly Pick<Watched<never>, 'plural' | 'state' | 'synced'>[] {
+    return [this.services, this.pools, this.communities, this.namespaces, this.states];
+  }
+
+  /** Everything that addresses depend on was read; the ConfigurationState is not among it. */
+  get synced(): boolean {
+    return [this.services, this.pools, this.communities, this.namespaces].every(({ synced }) => synced);
+  }
+
+  seen(): Seen {
+    const unreadable = this.services.store.unreadable.map(({ namespace, name }) => `${namespace}/${name}`);
+    return {
+      services: this.services.store.map(),
+      unreadable: new Set(unreadable),
+      pools: this.pools.store.map(),
+      others: this.communities.store.map(),
+      namespaces: this.namespaces.store.map(),
+      problems: [...this.pools.store.unreadable, ...this.communities.store.unreadable],
+    };
+  }
+}
+
+type Invalidity = { readonly invalid: Invalid };
+
+function readServiceRecord(object: ApiObject): ServiceRecord | Invalidity {
+  const service = readService(object);
+  return 'invalid' in service ? service : serviceRecord(object, service);
+}
+
+function readPoolRecord(object: ApiObject): PoolRecord | Invalidity {
+  const read = readAsResource(object);
+  if ('invalid' in read) return read;
+  return read.kind === 'IPAddressPool' ? poolRecord(object, read.value) : strange(object);
+}
+
+function readAsResource(object: ApiObject): Resource | Invalidity {
+  const read = readResource(object);
+  if (read === undefined) return strange(object);
+  if ('invalid' in read) return read;
+  const { unknown: _, ...resource } = read;
+  return resource;
+}
+
+function readLabelled({ name, labels }: ApiObject['metadata']): Labelled {
+  const texts = Object.entries(labels ?? {}).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
+  return { name, labels: Object.fromEntries(texts) };
+}
+
+function strange({ apiVersion, kind }: ApiObject): Invalidity {
+  return { invalid: { rule: 'schema', message: `${kind} (${apiVersion}) is not read here` } };
+}

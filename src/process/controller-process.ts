@@ -1,0 +1,395 @@
+// The controller as a process: reads the cluster, leads or stands by, runs a session while it leads, serves webhooks,
+// metrics, health and its state. All rooms put together, once. Called by the verb `controller`.
+
+import { randomUUID } from 'node:crypto';
+import type { Owner } from '../config/configuration-state.ts';
+import type { ControllerOptions, Round } from '../controller.ts';
+import { type HttpDoor, json, serveHttp, text } from '../io/http.ts';
+import type { HttpsDoor } from '../io/https.ts';
+import { followIdentity } from '../io/identity-file.ts';
+import type { Log } from '../io/log.ts';
+import { Metrics } from '../io/metrics.ts';
+import type { TlsOptions } from '../io/tls-options.ts';
+import { Api, type Target } from '../k8s/api.ts';
+import { ApiError } from '../k8s/api-error.ts';
+import { CertificateKeeper } from '../k8s/certificate.ts';
+import { type Clock, systemClock } from '../k8s/clock.ts';
+import type { Cluster } from '../k8s/cluster.ts';
+import { Events } from '../k8s/event.ts';
+import { Gather } from '../k8s/gather.ts';
+import { CONFIGURATION_STATES, IP_ADDRESS_POOLS, PODS, SERVICES } from '../k8s/kind.ts';
+import { Lease } from '../k8s/lease.ts';
+import { ensureMemberlistSecret } from '../k8s/memberlist.ts';
+import type { ApiReport } from '../k8s/report.ts';
+import { Rivals } from '../k8s/rivals.ts';
+import { WriteQueue } from '../k8s/write.ts';
+import { lineOfApiReport } from '../observe/api-log.ts';
+import { CONTROLLER_METRICS, type ControllerObserved } from '../observe/controller-metrics.ts';
+import { linesOfAllocations } from '../observe/log.ts';
+import { servicesJson } from '../observe/state.ts';
+import { ControllerCaches } from './controller-caches.ts';
+import { openMetricsDoor } from './metrics-door.ts';
+import { Session } from './session.ts';
+import { WebhookDoor } from './webhook-door.ts';
+
+export interface ControllerProcessOptions extends ControllerOptions {
+  readonly version: string;
+  /** Undefined: all addresses. */
+  readonly host?: string;
+  readonly ports: {
+    /** 0: no metrics to the network. */
+    readonly metrics: number;
+    readonly health: number;
+    readonly webhooks: number;
+  };
+  /** Where state and metrics are for who is on this machine. */
+  readonly local: { readonly address: string; readonly port: number };
+  readonly tls: TlsOptions;
+  readonly http2: boolean;
+  readonly metricsCertificates: string;
+  readonly webhooks: 'enabled' | 'disabled' | 'onlywebhook';
+  /** Undefined: the certificate is somebody else's, in `folder`. */
+  readonly rotation: { readonly secret: string; readonly service: string } | undefined;
+  readonly folder: string;
+  readonly pod: string | undefined;
+  readonly memberlist: { readonly name: string; readonly deployment: string | undefined } | undefined;
+}
+
+const LEASE = 'fairway-controller';
+const STATE = 'controller';
+/** A lease that ran out by time alone is noticed so soon. */
+const FENCE_MS = 500;
+/** Who does not lead by then reads Services too, to be warm. */
+const STAND_BY_MS = 2_000;
+const MEMBERLIST_RETRY_MS = 30_000;
+
+export class ControllerProcess {
+  readonly #options: ControllerProcessOptions;
+  readonly #cluster: Cluster;
+  readonly #api: Api;
+  readonly #log: Log;
+  readonly #clock: Clock;
+  readonly #startedAt = new Date().toISOString();
+  readonly #ends = new AbortController();
+  readonly #working: Promise<void>[] = [];
+  readonly #caches: ControllerCaches;
+  readonly #gather = new Gather(() => this.#round());
+  readonly #lease: Lease;
+  readonly #leaseEnds = new AbortController();
+  readonly #rivals: Rivals;
+  readonly #queue: WriteQueue;
+  readonly #events: Events;
+  readonly #keeper: CertificateKeeper | undefined;
+  readonly #webhooks: WebhookDoor;
+  readonly #counts = { updates: 0, updateErrors: 0 };
+  readonly #doors: (HttpDoor | HttpsDoor)[] = [];
+  #owner: Owner | undefined;
+  #session: Session | undefined;
+  #round_: Round | undefined;
+  #saidRivals = '';
+  #fell = false;
+  #later: NodeJS.Timeout | undefined;
+
+  private constructor(options: ControllerProcessOptions, cluster: Cluster, log: Log, clock: Clock) {
+    this.#options = options;
+    this.#cluster = cluster;
+    this.#log = log;
+    this.#clock = clock;
+    this.#api = new Api(cluster, clock);
+    const { namespace, pod } = options;
+    const common = { api: this.#api, namespace, clock, tell: (report: ApiReport) => this.#tell(report) };
+    this.#caches = new ControllerCaches({ ...common, stateName: STATE, changed: () => this.#gather.mark() });
+    const identity = `${pod ?? 'outside'}_${randomUUID()}`;
+    this.#lease = new Lease({ ...common, name: LEASE, identity, changed: () => this.#turn() });
+    this.#rivals = new Rivals({ ...common, self: pod, changed: () => this.#turn() });
+    this.#queue = new WriteQueue({
+      ...common,
+      mayWrite: () => this.#mayWrite(),
+      written: (target, object) => this.#written(target, object),
+    });
+    this.#events = new Events({ queue: this.#queue, component: 'metallb-controller', instance: identity, clock });
+    this.#webhooks = this.#makeWebhooks();
+    this.#keeper = this.#makeKeeper();
+  }
+
+  /** Rejects with a sentence when a door cannot be opened. */
+  static async start(
+    options: ControllerProcessOptions,
+    cluster: Cluster,
+    log: Log,
+    clock: Clock = systemClock,
+  ): Promise<ControllerProcess> {
+    const { version, namespace, webhooks } = options;
+    const fields = { version, namespace, 'webhook-mode': webhooks, nodeversion: process.version };
+    log.info(fields, 'MetalLB controller starting (Fairway)');
+    const controller = new ControllerProcess(options, cluster, log, clock);
+    await controller.#open();
+    controller.#owner = await controller.#findOwner();
+    controller.#work();
+    return controller;
+  }
+
+  /** What is under way is written, the lease released, and the doors are shut. */
+  async leave(): Promise<void> {
+    this.#gather.end();
+    clearTimeout(this.#later);
+    this.#session = undefined;
+    this.#ends.abort();
+    await Promise.all(this.#working);
+    // only now: whoever takes over must not meet a write of ours
+    this.#leaseEnds.abort();
+    await this.#leasing;
+    this.#webhooks.close();
+    for (const door of this.#doors) door.close();
+    await this.#cluster.close();
+    this.#log.info({ op: 'leave' }, 'left');
+  }
+
+  #leasing: Promise<void> = Promise.resolve();
+
+  get ready(): boolean {
+    return this.#options.webhooks === 'onlywebhook' || this.#caches.synced;
+  }
+
+  state() {
+    const { namespace, version } = this.#options;
+    const { all } = this.#caches;
+    const heard = all.flatMap(({ state }) => state?.heardAt ?? []);
+    const ages = heard.map((at) => this.#clock.now() - at);
+    return {
+      process: { version, role: 'controller', node: '', startedAt: this.#startedAt, ready: this.ready },
+      knowledge: {
+        source: this.#cluster.server,
+        namespace,
+        ageMs: ages.length === 0 ? null : Math.round(Math.max(...ages)),
+        configuration: {
+          accepted: this.#round_?.config !== undefined && this.#round_.refused === undefined,
+          error: this.#round_?.refused ?? '',
+        },
+        kinds: all.map(({ plural, state }) => ({ kind: plural, ...state })),
+      },
+      leader: { holder: this.#lease.holder, leads: this.#lease.leads(), rivals: this.#rivals.names ?? [] },
+      services: servicesJson(this.#round_?.allocations, undefined),
+      peers: [],
+      layer2: { segments: [], claims: [] },
+    };
+  }
+
+  #makeWebhooks(): WebhookDoor {
+    const { host, ports, tls, http2, bgpType, namespace } = this.#options;
+    return new WebhookDoor({
+      ...{ port: ports.webhooks, tls, http2 },
+      ...(host !== undefined && { host }),
+      context: { api: this.#api, bgpType, namespace },
+      opened: (port) => this.#log.info({ op: 'webhook', port }, 'serving webhooks'),
+      failed: (error) => this.#log.error({ op: 'webhook', error }, 'webhooks are not served'),
+    });
+  }
+
+  #makeKeeper(): CertificateKeeper | undefined {
+    const { rotation, webhooks, namespace } = this.#options;
+    if (rotation === undefined || webhooks === 'disabled') return undefined;
+    return new CertificateKeeper({
+      ...{ api: this.#api, namespace, secret: rotation.secret, clock: this.#clock },
+      dnsName: `${rotation.service}.${namespace}.svc`,
+      // the Secret's version keeps two replicas apart; a controller of another make keeps the Secret itself
+      mayWrite: () => this.#rivals.names?.length === 0,
+      serve: (identity) => this.#webhooks.identify(identity),
+      tell: (report) => this.#tell(report),
+      say: (level, msg, error) => this.#log[level]({ op: 'certificate', ...(error !== undefined && { error }) }, msg),
+    });
+  }
+
+  async #open(): Promise<void> {
+    const { host, ports, local, tls, metricsCertificates } = this.#options;
+    const metrics = new Metrics();
+    metrics.add<ControllerObserved>(CONTROLLER_METRICS, () => this.#observed());
+    const scrape = async () => ({ status: 200, type: metrics.contentType, body: await metrics.text() });
+    const health = {
+      '/healthz': () => text(200, 'ok'),
+      '/readyz': () => (this.ready ? text(200, 'ok') : text(503, this.#notReady())),
+    };
+    this.#doors.push(await serveAnywhere(host, ports.health, health));
+    const routes = { '/api/v1/state': () => json(this.state()), '/metrics': scrape, ...health };
+    try {
+      const { address, port } = local;
+      this.#doors.push(await serveHttp(address, port, routes));
+    } catch (fault) {
+      // for people on this machine alone: no reason to end
+      this.#log.warn({ op: 'http', error: (fault as Error).message }, 'the state is not served on this machine');
+    }
+    if (ports.metrics === 0) return;
+    const door = await openMetricsDoor({
+      ...{ api: this.#api, port: ports.metrics, tls, certificates: metricsCertificates, metrics },
+      ...(host !== undefined && { host }),
+      failed: (msg, error) => this.#log.warn({ op: 'metrics', error }, msg),
+    });
+    this.#doors.push(door);
+  }
+
+  #work(): void {
+    const { webhooks, folder } = this.#options;
+    const { signal } = this.#ends;
+    const run = (work: Promise<void>) => this.#working.push(work);
+    run(this.#rivals.run(signal));
+    if (this.#keeper !== undefined) run(this.#keeper.run(signal));
+    else if (webhooks !== 'disabled')
+      signal.addEventListener(
+        'abort',
+        followIdentity(
+          folder,
+          (identity) => this.#webhooks.identify(identity),
+          (error) => this.#log.warn({ op: 'certificate', error }, 'waits for a certificate'),
+        ),
+      );
+    if (webhooks === 'onlywebhook') return;
+    const { pools, communities, namespaces, states, services } = this.#caches;
+    for (const kind of [pools, communities, namespaces, states]) kind.relist(signal);
+    run(this.#queue.run(signal));
+    this.#leasing = this.#lease.run(this.#leaseEnds.signal);
+    const fence = setInterval(() => this.#watchFence(), FENCE_MS);
+    const standBy = setTimeout(() => {
+      if (services.state === undefined) services.relist(signal);
+    }, STAND_BY_MS);
+    for (const timer of [fence, standBy]) timer.unref();
+    signal.addEventListener('abort', () => {
+      clearInterval(fence);
+      clearTimeout(standBy);
+    });
+  }
+
+  #mayWrite(): boolean {
+    const may = this.#lease.leads() && this.#rivals.names?.length === 0;
+    if (!may) this.#fell = true;
+    return may;
+  }
+
+  /** The lease, or who else runs, is another. */
+  #turn(): void {
+    if (this.#ends.signal.aborted) return;
+    this.#keeper?.look();
+    const names = this.#rivals.names ?? [];
+    if (names.join() !== this.#saidRivals) {
+      this.#saidRivals = names.join();
+      const fields = { op: 'rivals', pods: names };
+      if (names.length > 0) this.#log.warn(fields, 'another controller runs: nothing is written while it does');
+      else this.#log.info(fields, 'no other controller runs any more');
+    }
+    this.#session = undefined;
+    if (this.#mayWrite()) this.#begin();
+  }
+
+  /** A lease that ran out between two renewals made the queue forget: what is missing is asked for again. */
+  #watchFence(): void {
+    if (this.#fell && this.#mayWrite()) this.#begin();
+  }
+
+  #begin(): void {
+    this.#fell = false;
+    const { namespace } = this.#options;
+    const { services, pools, states } = this.#caches;
+    const labels = { 'metallb.io/component-type': 'controller' };
+    const owner = this.#owner === undefined ? {} : { owner: this.#owner };
+    this.#session = new Session({
+      controller: this.#options,
+      ...{ queue: this.#queue, events: this.#events, clock: this.#clock },
+      ...{ services: services.store, pools: pools.store, states: states.store },
+      stateObject: { name: STATE, namespace, labels, conditionType: 'poolReconcilerValid', ...owner },
+      statesKnown: () => states.synced,
+      later: (ms) => this.#roundIn(ms),
+    });
+    // what another leader gave out a moment ago must have been seen
+    services.relist(this.#ends.signal);
+    void this.#makeMemberlist(this.#session);
+  }
+
+  #roundIn(ms: number): void {
+    clearTimeout(this.#later);
+    this.#later = setTimeout(() => this.#gather.mark(), ms);
+    this.#later.unref();
+  }
+
+  #round(): void {
+    if (this.#session === undefined || !this.#caches.synced || !this.#mayWrite()) return;
+    const before = this.#round_;
+    const round = this.#session.round(this.#caches.seen());
+    this.#round_ = round;
+    this.#counts.updates++;
+    if (round.refused !== undefined) this.#counts.updateErrors++;
+    if (round.refused !== before?.refused && round.refused !== undefined) {
+      const kept = round.config === undefined ? 'there is none yet' : 'the old one stays';
+      this.#log.error({ op: 'setConfig', error: round.refused }, `configuration refused, ${kept}`);
+    } else if (round.config !== before?.config)
+      this.#log.info({ event: 'config reloaded', op: 'setConfig' }, 'config reloaded');
+    for (const { level, fields, msg } of linesOfAllocations(before?.allocations, round.allocations))
+      this.#log[level](fields, msg);
+  }
+
+  #written({ kind }: Target, object: object): void {
+    const { services, pools, states } = this.#caches;
+    if (kind === SERVICES) services.store.put(object);
+    else if (kind === IP_ADDRESS_POOLS) pools.store.put(object);
+    else if (kind === CONFIGURATION_STATES) states.store.put(object);
+  }
+
+  async #makeMemberlist(session: Session): Promise<void> {
+    const { memberlist, namespace } = this.#options;
+    if (memberlist === undefined) return;
+    while (this.#session === session) {
+      try {
+        const made = await ensureMemberlistSecret({ api: this.#api, namespace, ...memberlist });
+        if (made) this.#log.info({ op: 'memberlist', secret: memberlist.name }, 'the memberlist Secret was made');
+        return;
+      } catch (fault) {
+        if (!(fault instanceof ApiError)) throw fault;
+        this.#log.warn({ op: 'memberlist', error: fault.message }, 'the memberlist Secret cannot be made');
+        await this.#clock.sleep(MEMBERLIST_RETRY_MS, this.#ends.signal);
+      }
+    }
+  }
+
+  /** Our Pod; outside of one there is none, and what we make has no owner. */
+  async #findOwner(): Promise<Owner | undefined> {
+    const { pod: name, namespace } = this.#options;
+    if (name === undefined) return undefined;
+    try {
+      const { metadata } = await this.#api.get({ kind: PODS, namespace, name });
+      return { apiVersion: 'v1', kind: 'Pod', name, uid: String(metadata['uid']) };
+    } catch (fault) {
+      if (!(fault instanceof ApiError)) throw fault;
+      this.#log.warn({ op: 'startup', error: fault.message }, 'our Pod is not known: what we make has no owner');
+      return undefined;
+    }
+  }
+
+  #observed(): ControllerObserved {
+    return {
+      ...{ counts: this.#counts, leads: this.#lease.leads(), rivals: this.#rivals.names?.length ?? 0 },
+      allocations: this.#round_?.allocations,
+      configuration: {
+        loaded: this.#round_?.config !== undefined,
+        stale: this.#round_?.refused !== undefined,
+      },
+      writes: this.#queue.written,
+      pending: this.#queue.pending,
+      now: this.#clock.now(),
+      kinds: this.#caches.all.map(({ plural, state }) => ({ kind: plural, state })),
+    };
+  }
+
+  #notReady(): string {
+    const waiting = this.#caches.all.filter(({ synced, plural }) => !synced && plural !== CONFIGURATION_STATES.plural);
+    return waiting.map(({ plural, state }) => `${plural}: ${state?.problem ?? 'not read yet'}`).join('\n');
+  }
+
+  #tell(report: ApiReport): void {
+    const { level, fields, msg } = lineOfApiReport(report);
+    this.#log[level](fields, msg);
+  }
+}
+
+/** On both families where the machine has both. */
+async function serveAnywhere(host: string | undefined, port: number, routes: Parameters<typeof serveHttp>[2]) {
+  if (host !== undefined) return serveHttp(host, port, routes);
+  return serveHttp('::', port, routes).catch(() => serveHttp('0.0.0.0', port, routes));
+}

@@ -1,0 +1,150 @@
+// One term of a controller: from the moment it leads until it does not. Each round asks the controller for the writes that
+// are missing and hands them to the queue, each of them once; what the queue forgot with a lost lease is asked for again by
+// the next term, which starts with nothing remembered. Made by controller-process.
+
+import { readState, type SeenState, stateWrites, type WantedState } from '../config/configuration-state.ts';
+import {
+  type ControllerOptions,
+  type ControllerState,
+  control,
+  createController,
+  type PoolRecord,
+  type Round,
+  rewrite,
+  type Seen,
+  type ServiceRecord,
+  type ServiceWrite,
+  serviceRecord,
+} from '../controller.ts';
+import type { Target } from '../k8s/api.ts';
+import type { Clock } from '../k8s/clock.ts';
+import type { Events } from '../k8s/event.ts';
+import { CONFIGURATION_STATES, IP_ADDRESS_POOLS, SERVICES } from '../k8s/kind.ts';
+import type { JsonObject } from '../k8s/merge-patch.ts';
+import { readService } from '../k8s/resource.ts';
+import type { Store } from '../k8s/store.ts';
+import type { WriteQueue } from '../k8s/write.ts';
+import type { ServiceKey } from '../plan/snapshot.ts';
+
+/** Counters of pools are written at most so often. */
+const COUNTERS_MS = 1_000;
+
+export interface SessionOptions {
+  readonly controller: ControllerOptions;
+  readonly queue: Pick<WriteQueue, 'want' | 'unwant'>;
+  readonly events: Pick<Events, 'emit'>;
+  readonly services: Pick<Store<ServiceRecord>, 'resourceVersion'>;
+  readonly pools: Pick<Store<PoolRecord>, 'resourceVersion'>;
+  readonly states: Pick<Store<SeenState>, 'resourceVersion' | 'get'>;
+  /** What the ConfigurationState should say, but for whether the configuration holds. */
+  readonly stateObject: Omit<WantedState, 'refused'>;
+  /** False until its objects were read: what is not seen might be there. */
+  readonly statesKnown: () => boolean;
+  /** Asks for another round, some time from now. */
+  readonly later: (ms: number) => void;
+  readonly clock: Clock;
+}
+
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #controller: ControllerState;
+  readonly #handed = new Map<ServiceKey, ServiceWrite>();
+  #countersAt = Number.NEGATIVE_INFINITY;
+  /** What the ConfigurationState was last judged by. */
+  #judged: { readonly seen: SeenState | undefined; readonly refused: string | undefined } | undefined;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.#controller = createController(options.controller);
+  }
+
+  /** Everything in `seen` must be known as a whole. */
+  round(seen: Seen): Round {
+    const round = control(this.#controller, seen, this.#now());
+    this.#handServices(round.services);
+    this.#handPools(round);
+    for (const { service, type, reason, message } of round.events) {
+      const { namespace, name, uid } = service;
+      const regarding = { apiVersion: 'v1', kind: 'Service', namespace, name, ...(uid !== undefined && { uid }) };
+      this.#options.events.emit({ regarding, type, reason, message });
+    }
+    this.#handState(round.refused);
+    return round;
+  }
+
+  #now(): string {
+    return `${this.#options.clock.date().toISOString().slice(0, 19)}Z`;
+  }
+
+  #handServices(writes: Round['services']): void {
+    const { queue, services } = this.#options;
+    for (const [key, write] of writes) {
+      if (this.#handed.get(key) === write) continue;
+      this.#handed.set(key, write);
+      const onto = services.resourceVersion(key);
+      const again = (live: Parameters<typeof readService>[0]) => this.#again(live);
+      const change = { do: 'patch', patch: write.patch, again, ...(onto !== undefined && { onto }) } as const;
+      queue.want({ target: statusTarget(key), rank: write.informs ? 'inform' : 'first', change });
+    }
+    for (const key of this.#handed.keys()) {
+      if (writes.has(key)) continue;
+      queue.unwant(statusTarget(key));
+      this.#handed.delete(key);
+    }
+  }
+
+  #again(live: Parameters<typeof readService>[0]): JsonObject | undefined {
+    const service = readService(live);
+    if ('invalid' in service) return undefined;
+    return rewrite(this.#controller, serviceRecord(live, service), this.#now());
+  }
+
+  /** At once after a pause; what a burst makes of them goes as one. */
+  #handPools({ pools }: Round): void {
+    if (pools.length === 0) return;
+    const { clock, queue, later, controller } = this.#options;
+    const wait = this.#countersAt + COUNTERS_MS - clock.now();
+    if (wait > 0) {
+      later(wait);
+      return;
+    }
+    this.#countersAt = clock.now();
+    for (const { name, status } of pools) {
+      const target: Target = { kind: IP_ADDRESS_POOLS, namespace: controller.namespace, name, subresource: 'status' };
+      const patch = { status };
+      queue.want({ target, rank: 'inform', change: { do: 'patch', patch, again: () => patch } });
+    }
+    later(COUNTERS_MS);
+  }
+
+  #handState(refused: string | undefined): void {
+    const { states, stateObject, statesKnown, queue } = this.#options;
+    if (!statesKnown()) return;
+    const key = `${stateObject.namespace}/${stateObject.name}`;
+    const seen = states.get(key);
+    if (this.#judged !== undefined && this.#judged.seen === seen && this.#judged.refused === refused) return;
+    this.#judged = { seen, refused };
+    const wanted = { ...stateObject, refused };
+    const target: Target = { kind: CONFIGURATION_STATES, namespace: stateObject.namespace, name: stateObject.name };
+    for (const write of stateWrites(seen, wanted, this.#now())) {
+      if (write.do === 'create') {
+        const change = { do: 'create', object: write.object, again: () => undefined } as const;
+        queue.want({ target, rank: 'inform', change });
+      } else {
+        const again = (live: Parameters<typeof readState>[0]) => {
+          const missing = stateWrites(readState(live), wanted, this.#now()).find((each) => each.do === write.do);
+          return missing?.do === write.do ? missing.patch : undefined;
+        };
+        const onto = states.resourceVersion(key);
+        const change = { do: 'patch', patch: write.patch, again, ...(onto !== undefined && { onto }) } as const;
+        const subresource = write.do === 'patch-status' ? ({ subresource: 'status' } as const) : {};
+        queue.want({ target: { ...target, ...subresource }, rank: 'inform', change });
+      }
+    }
+  }
+}
+
+function statusTarget(key: ServiceKey): Target {
+  const [namespace = '', name = ''] = key.split('/');
+  return { kind: SERVICES, namespace, name, subresource: 'status' };
+}
