@@ -32,7 +32,7 @@ export interface Write {
 }
 
 export interface WriteQueueOptions {
-  readonly api: Api;
+  readonly api: Pick<Api, 'get' | 'create' | 'mergePatch' | 'put' | 'delete'>;
   readonly tell: Tell;
   /** The fence: false from the moment another may write. */
   readonly mayWrite: () => boolean;
@@ -112,6 +112,11 @@ export class WriteQueue {
     this.#tries.delete(key);
   }
 
+  /** Whoever leads again later decides again: call it when the lease is lost. */
+  forget(): void {
+    for (const waiting of [this.#ready.first, this.#ready.inform, this.#parked, this.#tries]) waiting.clear();
+  }
+
   /** Not carried out yet. */
   get pending(): number {
     return this.#ready.first.size + this.#ready.inform.size + this.#parked.size + this.#running.size;
@@ -129,7 +134,7 @@ export class WriteQueue {
     const attempts = new Set<Promise<void>>();
     signal.addEventListener('abort', () => this.#wake.abort(), { once: true });
     while (!signal.aborted) {
-      if (!mayWrite()) this.#forget();
+      if (!mayWrite()) this.forget();
       this.#unpark();
       const next = this.#running.size < parallel && clock.now() >= this.#pausedUntil ? this.#take() : undefined;
       if (next !== undefined) {
@@ -148,10 +153,6 @@ export class WriteQueue {
     return this.#ready.first.size + this.#ready.inform.size + this.#running.size === 0;
   }
 
-  #forget(): void {
-    for (const waiting of [this.#ready.first, this.#ready.inform, this.#parked, this.#tries]) waiting.clear();
-  }
-
   #take(): Write | undefined {
     const free = (key: string) => !this.#running.has(key);
     for (const rank of ['first', 'inform'] as const) {
@@ -162,8 +163,6 @@ export class WriteQueue {
         this.#ready[rank].delete(key);
         return write;
       }
-      // what informs waits until no address does
-      if (rank === 'first' && this.#ready.first.size > 0) return undefined;
     }
     return undefined;
   }

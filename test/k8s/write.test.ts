@@ -81,15 +81,27 @@ describe('the write queue', () => {
   });
 
   it('does not carry out two wishes for one object at a time', async () => {
-    const queue = await open();
-    door.fake.put(SERVICE_PATH, service('a'));
-    queue.queue.want(assign('a', '192.0.2.1'));
-    await door.pass('it runs', () => door.fake.seen.length > 0 || queue.queue.pending === 1);
-    queue.queue.want(assign('a', '192.0.2.2'));
-    queue.queue.want(assign('a', '192.0.2.3'));
-    await idle(queue);
-    expect(ipOf(door.fake.get(SERVICE_PATH, 'app/a'))).toBe('{"ingress":[{"ip":"192.0.2.3"}]}');
-    expect(requests().length).toBeLessThanOrEqual(2);
+    door = await new Door().open();
+    const calls: { readonly patch: object; readonly answer: (object: ApiObject) => void }[] = [];
+    const never = () => Promise.reject(new Error('not asked for'));
+    const mergePatch = (_: unknown, patch: object) =>
+      new Promise<ApiObject>((answer) => {
+        calls.push({ patch, answer });
+      });
+    const { queue } = start({ api: { mergePatch, get: never, create: never, put: never, delete: never } });
+    queue.want(assign('a', '192.0.2.1'));
+    queue.want(assign('b', '192.0.2.9'));
+    await door.pass('both run', () => calls.length === 2);
+    queue.want(assign('a', '192.0.2.2'));
+    queue.want(assign('a', '192.0.2.3'));
+    await door.clock.advance(1_000);
+    expect(calls).toHaveLength(2);
+    expect(queue.pending).toBe(3);
+    calls[0]?.answer(service('a') as unknown as ApiObject);
+    await door.pass('the next', () => calls.length === 3);
+    expect(calls[2]?.patch).toEqual(status('192.0.2.3'));
+    for (const { answer } of calls) answer(service('a') as unknown as ApiObject);
+    await door.pass('the end', () => queue.pending === 0);
   });
 
   it('forgets a wish that is not one any more', async () => {
@@ -204,6 +216,18 @@ describe('the write queue', () => {
     expect(queue.written).toHaveLength(10);
   });
 
+  it('waits no longer because eight requests failed together', async () => {
+    const queue = await open();
+    for (let i = 0; i < 8; i++) door.fake.put(SERVICE_PATH, service(`s${i}`));
+    door.fake.fail(() => true, { status: 503 }, 8);
+    for (let i = 0; i < 8; i++) queue.queue.want(assign(`s${i}`, `192.0.2.${i}`));
+    await door.pass('eight refusals', () => door.fake.seen.length === 8 && queue.queue.pending === 8);
+    await door.pass('it sleeps', () => door.clock.sleeping.some((ms) => ms <= 100));
+    await door.clock.advance(100);
+    await idle(queue);
+    expect(queue.written).toHaveLength(8);
+  });
+
   it('passes over what is gone, and over what the server refuses for good', async () => {
     const queue = await open();
     door.fake.put(SERVICE_PATH, service('bad'));
@@ -261,6 +285,20 @@ describe('the fence', () => {
     await idle(queue);
     expect(ipOf(door.fake.get(SERVICE_PATH, 'app/s4'))).toBe('{"ingress":[{"ip":"192.0.2.4"}]}');
     expect(ipOf(door.fake.get(SERVICE_PATH, 'app/s3'))).toBeUndefined();
+  });
+
+  it('and what was wanted before it fell are forgotten together, also what was paced or refused', async () => {
+    const queue = await open({ informRate: 1, informBurst: 1 });
+    const text = 'services "a" is forbidden: User "controller" cannot patch resource "services/status"';
+    door.fake.fail(({ method }) => method === 'PATCH', { status: 403, body: statusOf(403, 'Forbidden', text) });
+    door.fake.fail(({ method }) => method === 'GET', { status: 403, body: statusOf(403, 'Forbidden', text) });
+    queue.queue.want(assign('a', '192.0.2.1'));
+    for (let i = 0; i < 5; i++) queue.queue.want(inform(`e${i}`));
+    await door.pass('the first of each', () => door.fake.seen.length === 3 && queue.queue.pending === 5);
+    queue.queue.forget();
+    expect(queue.queue.pending).toBe(0);
+    await door.clock.advance(60_000);
+    expect(door.fake.seen).toHaveLength(3);
   });
 
   it('is asked before a write that the server refused for now is asked again', async () => {
