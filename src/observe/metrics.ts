@@ -22,8 +22,6 @@ export interface Observed extends ConfigurationObserved {
   readonly node: string;
   readonly peers: readonly PeerView[];
   readonly plan: Plan | undefined;
-  /** Prefixes that wait because they flap. */
-  readonly heldBack: number;
   /** By address and port: why no connection can be accepted there, or nothing. */
   readonly listening: ReadonlyMap<string, string>;
   /** Prefixes that are held back because they flap. */
@@ -167,13 +165,6 @@ export const BGP_METRICS: readonly Row<Observed>[] = [
     labels: ['reason'],
     help: 'Peers of this node that are not served',
     read: ({ plan }) => countBy(plan?.notServed ?? [], ({ because }) => because, 'reason'),
-  },
-  {
-    name: 'fairway_bgp_held_back_prefixes',
-    type: 'gauge',
-    labels: [],
-    help: 'Prefixes that are announced again only after a pause, because they flap',
-    read: ({ heldBack }) => one(heldBack),
   },
   {
     name: 'fairway_bgp_listening',

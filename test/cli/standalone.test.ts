@@ -154,11 +154,11 @@ describe('standalone', () => {
     expect(await logged({ event: 'serviceWithdrawn' })).toMatchObject({ service: 'app/web', reason: 'noEndpoints' });
     manifests.write('web.yaml', service('web'));
     // back within a moment: it waits, and that is shown
-    const waiting = await until('held back', () => standalone.state().heldBack[0]);
+    const waiting = await until('held back', () => standalone.state().held[0]);
     expect(waiting).toEqual({ prefix: '192.0.2.0/32', until: expect.stringMatching(/^\d{4}-.*Z$/) });
-    expect(await metric('fairway_bgp_held_back_prefixes')).toBe('1');
+    expect(await metric('fairway_bgp_held_prefixes')).toBe('1');
     await tor.holds('192.0.2.0/32');
-    expect(standalone.state().heldBack).toEqual([]);
+    expect(standalone.state().held).toEqual([]);
     const { services, peers, process: seen, knowledge } = standalone.state();
     expect(services).toEqual([
       {
