@@ -34,7 +34,7 @@ for (const { kind, start } of ROUTERS) {
   stories(`both sides dial, with ${kind}`, [kind], () => {
     const lab = useLab(1);
 
-    // RFC 4271 §6.8: the connection of the higher identifier stays, so each side must win once
+    // which of the two dials first is chance: that the right one lives is the next story's
     it.each([
       { higher: 'the router', routerId: '203.0.113.200' },
       { higher: 'the speaker', routerId: '1.1.1.1' },
@@ -51,6 +51,24 @@ for (const { kind, start } of ROUTERS) {
     });
   });
 }
+
+stories('two connections at the same moment', [], () => {
+  const lab = useLab(1);
+
+  it.each([
+    { higher: 'the neighbour', routerId: '203.0.113.200', ends: 'dialled-by-speaker', goesOn: 'dialled-by-us' },
+    { higher: 'the speaker', routerId: '1.1.1.1', ends: 'dialled-by-us', goesOn: 'dialled-by-speaker' },
+  ])('the one that $higher dialled lives, as it has the higher identifier', async ({ routerId, ends, goesOn }) => {
+    const script = join(import.meta.dirname, 'collider.ts');
+    const collider = lab.spawn('collider', 'r', [process.execPath, script, '64512', routerId, node(1).ipv4]);
+    const listen = ['--bgp-listen', `${node(1).ipv4}:179`];
+    startSpeaker(lab, 'n1', [...cluster(), bgpPeer('tor', external)], listen);
+    // RFC 4486: Connection Collision Resolution
+    await until('one is closed', () => collider.log().includes(`${ends} NOTIFICATION 6/7`));
+    await throughout('the other one is not', 1_000, () => !collider.log().includes(`${goesOn} NOTIFICATION`));
+    expect(collider.log()).toContain(`${goesOn} OPEN`);
+  });
+});
 
 stories('a bad neighbour beside a good one', ['FRR', 'BIRD'], () => {
   const lab = useLab(2);
