@@ -6,9 +6,10 @@ import type { ApiObject } from '../../src/config/resource.ts';
 import type { Manifest } from '../interop/manifests.ts';
 import { until } from '../interop/process.ts';
 import { chart, kustomized } from '../manifests/objects.ts';
+import { compare, type Definition } from '../manifests/readers.ts';
 import { find } from '../manifests/tools.ts';
 import { collectionPath } from './api.ts';
-import { clusterStories, fairway, SYSTEM, useCluster } from './cluster.ts';
+import { CRDS, clusterStories, fairway, SYSTEM, useCluster } from './cluster.ts';
 
 /** Kinds of the Prometheus operator are not served here. */
 const isServed = ({ apiVersion }: ApiObject): boolean => !apiVersion.startsWith('monitoring.coreos.com/');
@@ -55,6 +56,15 @@ clusterStories(lacks.length === 0 ? title : `${title} (skipped: ${lacks.join(', 
     return said;
   };
   const skipWithout = (tool: 'helm' | 'kustomize') => it.skipIf(find(tool) === undefined);
+
+  it('the server serves the fields that are read, and no others', async () => {
+    await cluster.installCrds();
+    for (const { metadata } of CRDS) {
+      const reference = { apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition', metadata };
+      for (const { version, unread, undefined: missing } of compare(await cluster.api.read<Definition>(reference)))
+        expect({ metadata, version, unread, missing }).toEqual({ metadata, version, unread: [], missing: [] });
+    }
+  });
 
   skipWithout('kustomize').each(['bgp-listen', 'bgp-only', 'layer2-only', 'networkpolicies', 'prometheus'])(
     'the overlay %s is taken without a warning',
