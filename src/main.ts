@@ -18,6 +18,10 @@ const VERBS: Readonly<Record<string, Verb>> = {
     summary: 'give addresses to the Services of a cluster',
     load: async () => (await import('./cli/controller.ts')).controllerCommand(),
   },
+  speaker: {
+    summary: 'announce the addresses of Services from a node of a cluster',
+    load: async () => (await import('./cli/speaker.ts')).speakerCommand(),
+  },
   listen: {
     summary: 'collect what BGP speakers announce to us, and show it',
     load: async () => (await import('./cli/listen.ts')).listenCommand(),

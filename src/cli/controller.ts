@@ -1,23 +1,20 @@
 // `fairway controller`: MetalLB's flags and environment to a running ControllerProcess, and its end.
 
-import { readFileSync } from 'node:fs';
-import { Command, CommanderError } from 'commander';
+import { Command } from 'commander';
 import type { BgpType } from '../config/resource.ts';
-import { createLog, LOG_LEVELS, type LogLevel } from '../io/log.ts';
+import { createLog, type LogLevel } from '../io/log.ts';
 import { dieLoudly, leaveOnSignal } from '../io/supervise.ts';
-import { readTlsFlags } from '../io/tls-options.ts';
 import { openCluster } from '../k8s/cluster.ts';
 import { ControllerProcess, type ControllerProcessOptions } from '../process/controller-process.ts';
-import { FlagError, type Flags, parseGoFlags, usageOf } from './go-flags.ts';
+import type { Flags } from './go-flags.ts';
 import { readSocketAddress } from './options.ts';
+import { given, namespaceOf, PROCESS_FLAGS, readProcessFlags, tlsOf } from './process-flags.ts';
 import { VERSION } from './version.ts';
 
-const NAMESPACE_FILE = '/var/run/secrets/kubernetes.io/serviceaccount/namespace';
 const LEAVE_MS = 8_000;
 
 export const CONTROLLER_FLAGS = {
-  port: { kind: 'number', otherwise: '9120', help: 'HTTPS port of the metrics; 0: none' },
-  namespace: { kind: 'text', env: 'METALLB_NAMESPACE', otherwise: '', help: 'where the resources of metallb.io are' },
+  ...PROCESS_FLAGS,
   'ml-secret-name': {
     kind: 'text',
     env: 'METALLB_ML_SECRET_NAME',
@@ -25,9 +22,6 @@ export const CONTROLLER_FLAGS = {
     help: 'Secret of the speakers, made where it is missing; empty: none is',
   },
   deployment: { kind: 'text', env: 'METALLB_DEPLOYMENT', otherwise: '', help: 'Deployment that owns that Secret' },
-  'log-level': { kind: 'text', otherwise: 'info', help: `how much is logged: ${LOG_LEVELS.join(', ')}` },
-  'pprof-bind-address': { kind: 'text', otherwise: '', help: 'taken and without meaning: there is no Go to profile' },
-  'health-probe-port': { kind: 'number', otherwise: '17472', help: 'HTTP port of /healthz and /readyz' },
   'disable-cert-rotation': {
     kind: 'truth',
     otherwise: 'false',
@@ -39,7 +33,6 @@ export const CONTROLLER_FLAGS = {
     help: 'folder of tls.crt and tls.key, with -disable-cert-rotation',
   },
   'cert-service-name': { kind: 'text', otherwise: 'metallb-webhook-service', help: 'Service of the webhooks' },
-  'lb-class': { kind: 'text', otherwise: '', help: 'loadBalancerClass that is served; empty: Services without one' },
   'webhook-mode': {
     kind: 'text',
     otherwise: 'enabled',
@@ -50,14 +43,7 @@ export const CONTROLLER_FLAGS = {
     otherwise: 'metallb-webhook-cert',
     help: 'Secret with the certificate of the webhooks',
   },
-  'pod-name': { kind: 'text', env: 'METALLB_POD_NAME', otherwise: '', help: 'Pod that this process runs in' },
   'webhook-http2': { kind: 'truth', otherwise: 'false', help: 'the webhooks speak HTTP/2 too' },
-  'tls-min-version': { kind: 'text', otherwise: '', help: 'VersionTLS12 or VersionTLS13; empty: the latter' },
-  'tls-cipher-suites': { kind: 'text', otherwise: '', help: 'IANA names, for TLS 1.2 alone' },
-  'tls-curve-preferences': { kind: 'text', otherwise: '', help: 'numbers of curves, such as 29,4588' },
-  'metrics-cert-dir': { kind: 'text', otherwise: '', help: 'folder of tls.crt and tls.key; empty: self-signed' },
-  kubeconfig: { kind: 'text', otherwise: '', help: 'outside of a cluster; else KUBECONFIG' },
-  http: { kind: 'text', otherwise: '127.0.0.1:7472', help: 'where state and metrics are for this machine' },
   'webhook-port': { kind: 'number', otherwise: '9443', help: 'HTTPS port of the webhooks' },
   'bind-address': { kind: 'text', otherwise: '', help: 'address of metrics, health and webhooks; empty: all' },
 } as const;
@@ -74,7 +60,7 @@ export function controllerCommand(): Command {
 }
 
 async function run(argv: readonly string[]): Promise<void> {
-  const flags = readFlags(argv);
+  const flags = readProcessFlags('controller', CONTROLLER_FLAGS, argv);
   const log = createLog(flags['log-level'] as LogLevel);
   dieLoudly(log, () => []);
   let controller: ControllerProcess;
@@ -96,31 +82,16 @@ async function run(argv: readonly string[]): Promise<void> {
   }, LEAVE_MS);
 }
 
-function readFlags(argv: readonly string[]): ControllerFlags {
-  try {
-    const flags = parseGoFlags(CONTROLLER_FLAGS, argv, process.env);
-    if (!LOG_LEVELS.some((level) => level === flags['log-level']))
-      throw new FlagError(`invalid value "${flags['log-level']}" for flag -log-level: one of ${LOG_LEVELS.join(', ')}`);
-    return flags;
-  } catch (fault) {
-    if (!(fault instanceof FlagError)) throw fault;
-    const asked = fault.message === '';
-    process.stderr.write(`${asked ? '' : `${fault.message}\n`}${usageOf('controller', CONTROLLER_FLAGS)}`);
-    throw new CommanderError(asked ? 0 : 2, 'flags', fault.message);
-  }
-}
-
 /** Throws an Error that names the flag or variable, and what it may be. */
 export function optionsOf(flags: ControllerFlags, clusterNamespace: string | undefined): ControllerProcessOptions {
   const webhooks = (['enabled', 'disabled', 'onlywebhook'] as const).find((mode) => mode === flags['webhook-mode']);
   if (webhooks === undefined)
     throw new Error(`--webhook-mode ${flags['webhook-mode']}: must be enabled, disabled or onlywebhook`);
   const local = readSocketAddress(flags.http);
-  const given = (text: string) => (text === '' ? undefined : text);
   const host = given(flags['bind-address']);
   return {
     version: VERSION,
-    namespace: flags.namespace || clusterNamespace || namespaceOfPod(),
+    namespace: namespaceOf(flags, clusterNamespace),
     bgpType: bgpTypeOf(process.env['METALLB_BGP_TYPE']),
     settings: {
       ...(flags['lb-class'] !== '' && { loadBalancerClass: flags['lb-class'] }),
@@ -129,11 +100,7 @@ export function optionsOf(flags: ControllerFlags, clusterNamespace: string | und
     ...(host !== undefined && { host }),
     ports: { metrics: flags.port, health: flags['health-probe-port'], webhooks: flags['webhook-port'] },
     local,
-    tls: readTlsFlags({
-      minVersion: flags['tls-min-version'],
-      cipherSuites: flags['tls-cipher-suites'],
-      curves: flags['tls-curve-preferences'],
-    }),
+    tls: tlsOf(flags),
     http2: flags['webhook-http2'],
     metricsCertificates: flags['metrics-cert-dir'],
     webhooks,
@@ -147,14 +114,6 @@ export function optionsOf(flags: ControllerFlags, clusterNamespace: string | und
         ? undefined
         : { name: flags['ml-secret-name'], deployment: given(flags.deployment) },
   };
-}
-
-function namespaceOfPod(): string {
-  try {
-    return readFileSync(NAMESPACE_FILE, 'utf8').trim();
-  } catch {
-    throw new Error('in which namespace are we? Set --namespace or METALLB_NAMESPACE');
-  }
 }
 
 /** Unknown modes have no checks, as in MetalLB's controller. */

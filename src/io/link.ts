@@ -1,8 +1,8 @@
-// Which interface a connection runs over, and what that interface offers as next hops of both families. Asked once for
-// each connection, by io/tcp.
+// The interfaces of this machine: which one a connection runs over, with what it offers as next hops of both families
+// (asked once for each connection, by io/tcp), and the subnets that they are on (by speaker-process).
 
 import { type NetworkInterfaceInfo, networkInterfaces } from 'node:os';
-import { type Ip, isLinkLocal, parseIp } from '../net/address.ts';
+import { type Ip, isLinkLocal, type Prefix, parseIp, parsePrefix } from '../net/address.ts';
 import type { Link } from '../net/io.ts';
 
 type Interfaces = NodeJS.Dict<NetworkInterfaceInfo[]>;
@@ -23,6 +23,14 @@ export function linkOf(local: Ip, interfaces: Interfaces = networkInterfaces()):
     return { name, ipv4, ipv6, ...(linkLocal !== undefined && { linkLocal }) };
   }
   return undefined;
+}
+
+/** Subnets of the interfaces that are up, in order and each once. An address by itself (/32, /128) is on none. */
+export function connectedSubnets(interfaces: Interfaces = networkInterfaces()): readonly Prefix[] {
+  const subnets = Object.values(interfaces).flatMap((infos = []) =>
+    infos.flatMap(({ cidr }) => (cidr === null || /\/(32|128)$/.test(cidr) ? [] : (parsePrefix(cidr) ?? []))),
+  );
+  return [...new Set(subnets)].sort();
 }
 
 function isLoopback(ip: Ip): boolean {

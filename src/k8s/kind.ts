@@ -67,6 +67,13 @@ export const COMMUNITIES = metallb('communities', 'Community');
 export const CONFIGURATION_STATES = metallb('configurationstates', 'ConfigurationState');
 export const SERVICE_L2_STATUSES = metallb('servicel2statuses', 'ServiceL2Status');
 export const SERVICE_BGP_STATUSES = metallb('servicebgpstatuses', 'ServiceBGPStatus');
+/** frr-k8s's: what MetalLB has it announce. */
+export const FRR_CONFIGURATIONS: Kind = {
+  path: 'apis/frrk8s.metallb.io/v1beta1',
+  plural: 'frrconfigurations',
+  kind: 'FRRConfiguration',
+  namespaced: true,
+};
 
 /** `apiVersion` of the objects of a kind. */
 export function apiVersionOf({ path }: Kind): string {

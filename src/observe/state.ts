@@ -98,5 +98,5 @@ export function heldJson(held: ReadonlyMap<Prefix, number>, dates: Dates) {
 
 /** Every Service that is ours: its addresses, why it has none, who announces it, and why somebody does not. */
 export function servicesJson(allocations: Allocations | undefined, plan: Plan | undefined) {
-  return allocations === undefined ? [] : serviceViews(allocations.services, plan === undefined ? [] : [plan], ['bgp']);
+  return serviceViews(allocations?.services, plan === undefined ? [] : [plan], ['bgp']);
 }

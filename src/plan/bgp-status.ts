@@ -15,7 +15,7 @@ export interface SeenBgpStatus {
   /** By its labels. */
   readonly service: ServiceKey;
   /** As they stand: what others put into them stays. */
-  readonly owners: readonly Readonly<Record<string, unknown>>[];
+  readonly owners: readonly Json[];
   readonly status: BgpStatus | undefined;
 }
 
@@ -27,10 +27,12 @@ interface BgpStatus {
   readonly peers: readonly string[];
 }
 
+type Json = Readonly<Record<string, unknown>>;
+
 export type BgpStatusWrite =
-  | { readonly do: 'create'; readonly name: string; readonly object: object }
-  | { readonly do: 'patch'; readonly name: string; readonly patch: object }
-  | { readonly do: 'patch-status'; readonly name: string; readonly patch: object }
+  | { readonly do: 'create'; readonly name: string; readonly object: Json }
+  | { readonly do: 'patch'; readonly name: string; readonly patch: Json }
+  | { readonly do: 'patch-status'; readonly name: string; readonly patch: Json }
   | { readonly do: 'delete'; readonly name: string; readonly uid: string };
 
 export interface BgpStatusContext {

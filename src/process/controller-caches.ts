@@ -2,12 +2,12 @@
 // controller-process.
 
 import { readState, type SeenState } from '../config/configuration-state.ts';
-import { readResource } from '../config/read.ts';
 import type { ApiObject, Invalid, Labelled, Resource } from '../config/resource.ts';
 import { type PoolRecord, poolRecord, type Seen, type ServiceRecord, serviceRecord } from '../controller.ts';
 import type { Api } from '../k8s/api.ts';
 import type { Clock } from '../k8s/clock.ts';
 import { COMMUNITIES, CONFIGURATION_STATES, IP_ADDRESS_POOLS, type Kind, NAMESPACES, SERVICES } from '../k8s/kind.ts';
+import { readAsResource, readLabelled, strange } from '../k8s/reader.ts';
 import type { Tell } from '../k8s/report.ts';
 import { readService } from '../k8s/resource.ts';
 import type { Reader } from '../k8s/store.ts';
@@ -35,7 +35,7 @@ export class ControllerCaches {
     const watched = <T extends object>(kind: Kind, read: Reader<T>, where: object = {}) =>
       new Watched<T>({ ...options, selection: { kind, ...where }, read });
     this.services = watched(SERVICES, readServiceRecord);
-    this.namespaces = watched<Labelled>(NAMESPACES, ({ metadata }) => readLabelled(metadata));
+    this.namespaces = watched<Labelled>(NAMESPACES, readLabelled);
     this.pools = watched(IP_ADDRESS_POOLS, readPoolRecord, { namespace });
     this.communities = watched(COMMUNITIES, readAsResource, { namespace });
     const fieldSelector = `metadata.name=${stateName}`;
@@ -75,21 +75,4 @@ function readPoolRecord(object: ApiObject): PoolRecord | Invalidity {
   const read = readAsResource(object);
   if ('invalid' in read) return read;
   return read.kind === 'IPAddressPool' ? poolRecord(object, read.value) : strange(object);
-}
-
-function readAsResource(object: ApiObject): Resource | Invalidity {
-  const read = readResource(object);
-  if (read === undefined) return strange(object);
-  if ('invalid' in read) return read;
-  const { unknown: _, ...resource } = read;
-  return resource;
-}
-
-function readLabelled({ name, labels }: ApiObject['metadata']): Labelled {
-  const texts = Object.entries(labels ?? {}).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
-  return { name, labels: Object.fromEntries(texts) };
-}
-
-function strange({ apiVersion, kind }: ApiObject): Invalidity {
-  return { invalid: { rule: 'schema', message: `${kind} (${apiVersion}) is not read here` } };
 }

@@ -30,6 +30,7 @@ import { servicesJson } from '../observe/state.ts';
 import { ControllerCaches } from './controller-caches.ts';
 import { openMetricsDoor } from './metrics-door.ts';
 import { Session } from './session.ts';
+import { StateObject } from './state-object.ts';
 import { WebhookDoor } from './webhook-door.ts';
 
 export interface ControllerProcessOptions extends ControllerOptions {
@@ -293,9 +294,11 @@ export class ControllerProcess {
     this.#session = new Session({
       controller: this.#options,
       ...{ queue: this.#queue, events: this.#events, clock: this.#clock },
-      ...{ services: services.store, pools: pools.store, states: states.store },
-      stateObject: { name: STATE, namespace, labels, conditionType: 'poolReconcilerValid', ...owner },
-      statesKnown: () => states.synced,
+      ...{ services: services.store, pools: pools.store },
+      state: new StateObject({
+        ...{ queue: this.#queue, states: states.store, isKnown: () => states.synced, clock: this.#clock },
+        object: { name: STATE, namespace, labels, conditionType: 'poolReconcilerValid', ...owner },
+      }),
       later: (ms) => this.#roundIn(ms),
     });
     // what another leader gave out a moment ago must have been seen

@@ -2,7 +2,6 @@
 // are missing and hands them to the queue, each of them once; what the queue forgot with a lost lease is asked for again by
 // the next term, which starts with nothing remembered. Made by controller-process.
 
-import { readState, type SeenState, stateWrites, type WantedState } from '../config/configuration-state.ts';
 import {
   type ControllerOptions,
   type ControllerState,
@@ -19,12 +18,13 @@ import {
 import type { Target } from '../k8s/api.ts';
 import type { Clock } from '../k8s/clock.ts';
 import type { Events } from '../k8s/event.ts';
-import { CONFIGURATION_STATES, IP_ADDRESS_POOLS, SERVICES } from '../k8s/kind.ts';
+import { IP_ADDRESS_POOLS, SERVICES } from '../k8s/kind.ts';
 import type { JsonObject } from '../k8s/merge-patch.ts';
 import { readService } from '../k8s/resource.ts';
 import type { Store } from '../k8s/store.ts';
 import type { WriteQueue } from '../k8s/write.ts';
 import type { ServiceKey } from '../plan/snapshot.ts';
+import type { StateObject } from './state-object.ts';
 
 /** Counters of pools are written at most so often. */
 const COUNTERS_MS = 1_000;
@@ -35,11 +35,7 @@ export interface SessionOptions {
   readonly events: Pick<Events, 'emit'>;
   readonly services: Pick<Store<ServiceRecord>, 'resourceVersion'>;
   readonly pools: Pick<Store<PoolRecord>, 'resourceVersion'>;
-  readonly states: Pick<Store<SeenState>, 'resourceVersion' | 'get'>;
-  /** What the ConfigurationState should say, but for whether the configuration holds. */
-  readonly stateObject: Omit<WantedState, 'refused'>;
-  /** False until its objects were read: what is not seen might be there. */
-  readonly statesKnown: () => boolean;
+  readonly state: StateObject;
   /** Asks for another round, some time from now. */
   readonly later: (ms: number) => void;
   readonly clock: Clock;
@@ -50,8 +46,6 @@ export class Session {
   readonly #controller: ControllerState;
   readonly #handed = new Map<ServiceKey, ServiceWrite>();
   #countersAt = Number.NEGATIVE_INFINITY;
-  /** What the ConfigurationState was last judged by. */
-  #judged: { readonly seen: SeenState | undefined; readonly refused: string | undefined } | undefined;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -68,7 +62,7 @@ export class Session {
       const regarding = { apiVersion: 'v1', kind: 'Service', namespace, name, ...(uid !== undefined && { uid }) };
       this.#options.events.emit({ regarding, type, reason, message });
     }
-    this.#handState(round.refused);
+    this.#options.state.say(round.refused);
     return round;
   }
 
@@ -115,32 +109,6 @@ export class Session {
       queue.want({ target, rank: 'inform', change: { do: 'patch', patch, again: () => patch } });
     }
     later(COUNTERS_MS);
-  }
-
-  #handState(refused: string | undefined): void {
-    const { states, stateObject, statesKnown, queue } = this.#options;
-    if (!statesKnown()) return;
-    const key = `${stateObject.namespace}/${stateObject.name}`;
-    const seen = states.get(key);
-    if (this.#judged !== undefined && this.#judged.seen === seen && this.#judged.refused === refused) return;
-    this.#judged = { seen, refused };
-    const wanted = { ...stateObject, refused };
-    const target: Target = { kind: CONFIGURATION_STATES, namespace: stateObject.namespace, name: stateObject.name };
-    for (const write of stateWrites(seen, wanted, this.#now())) {
-      if (write.do === 'create') {
-        const change = { do: 'create', object: write.object, again: () => undefined } as const;
-        queue.want({ target, rank: 'inform', change });
-      } else {
-        const again = (live: Parameters<typeof readState>[0]) => {
-          const missing = stateWrites(readState(live), wanted, this.#now()).find((each) => each.do === write.do);
-          return missing?.do === write.do ? missing.patch : undefined;
-        };
-        const onto = states.resourceVersion(key);
-        const change = { do: 'patch', patch: write.patch, again, ...(onto !== undefined && { onto }) } as const;
-        const subresource = write.do === 'patch-status' ? ({ subresource: 'status' } as const) : {};
-        queue.want({ target: { ...target, ...subresource }, rank: 'inform', change });
-      }
-    }
   }
 }
 

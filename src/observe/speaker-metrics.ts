@@ -1,0 +1,36 @@
+// The metrics of a speaker on Kubernetes: MetalLB's of sessions and configuration, and how old what it knows is.
+// io/metrics serves them.
+
+import { API_METRICS, type ApiObserved, single } from './api-metrics.ts';
+import { BGP_METRICS, CONFIGURATION_METRICS, type Observed, type Row } from './metrics.ts';
+
+/** All that they are read from, at the moment of a scrape. */
+export interface SpeakerObserved extends Observed, ApiObserved {
+  /** Of what is announced; undefined before all was read once. */
+  readonly ageMs: number | undefined;
+  readonly isStale: boolean;
+  /** Objects that cannot be read. */
+  readonly unreadable: number;
+}
+
+export const SPEAKER_METRICS: readonly Row<SpeakerObserved>[] = [
+  ...BGP_METRICS,
+  ...CONFIGURATION_METRICS,
+  ...API_METRICS,
+  {
+    name: 'fairway_knowledge_age_seconds',
+    type: 'gauge',
+    labels: [],
+    help: 'Time since the API server last said something of every kind that announcements depend on',
+    read: ({ ageMs }) => (ageMs === undefined ? [] : [{ labels: {}, value: ageMs / 1_000 }]),
+  },
+  single('knowledge_stale_bool', 'gauge', '1 while a kind cannot be read: what was known is announced', ({ isStale }) =>
+    Number(isStale),
+  ),
+  single(
+    'unreadable_objects',
+    'gauge',
+    'Objects that cannot be read and are as if they were not there',
+    (world) => world.unreadable,
+  ),
+];

@@ -1,0 +1,338 @@
+// The speaker as a process: reads the cluster, announces what its node should, writes what it announces, serves metrics,
+// health and its state. While the API server is away it goes on with what it knows and says how old that is. All rooms
+// put together, once. Called by the verb `speaker`.
+
+import type { Owner } from '../config/configuration-state.ts';
+import { createKeeper, type Keeper, putInForce } from '../config/in-force.ts';
+import type { BgpType } from '../config/resource.ts';
+import { type HttpDoor, json, serveHttp, text } from '../io/http.ts';
+import type { HttpsDoor } from '../io/https.ts';
+import { connectedSubnets } from '../io/link.ts';
+import type { Log } from '../io/log.ts';
+import { Metrics } from '../io/metrics.ts';
+import type { TlsOptions } from '../io/tls-options.ts';
+import { Api, type Target } from '../k8s/api.ts';
+import { ApiError } from '../k8s/api-error.ts';
+import { type Clock, systemClock } from '../k8s/clock.ts';
+import type { Cluster } from '../k8s/cluster.ts';
+import { Events } from '../k8s/event.ts';
+import { Gather } from '../k8s/gather.ts';
+import { CONFIGURATION_STATES, PODS, SERVICE_BGP_STATUSES } from '../k8s/kind.ts';
+import type { ApiReport } from '../k8s/report.ts';
+import { WriteQueue } from '../k8s/write.ts';
+import type { SocketAddress } from '../net/io.ts';
+import { lineOfApiReport } from '../observe/api-log.ts';
+import { SPEAKER_METRICS, type SpeakerObserved } from '../observe/speaker-metrics.ts';
+import { datesFrom, servicesJson } from '../observe/state.ts';
+import { createMemory, plan } from '../plan/plan.ts';
+import type { Settings, Surroundings } from '../plan/snapshot.ts';
+import { Announcer } from './announcer.ts';
+import { openMetricsDoor } from './metrics-door.ts';
+import { frrConfigurationName, SpeakerCaches } from './speaker-caches.ts';
+import { remarksOn } from './speaker-remarks.ts';
+import { SpeakerStatus } from './speaker-status.ts';
+
+export interface SpeakerProcessOptions {
+  readonly version: string;
+  readonly node: string;
+  /** MetalLB's. */
+  readonly namespace: string;
+  readonly bgpType: BgpType;
+  readonly settings: Settings;
+  /** Where frr-k8s is configured. */
+  readonly frrK8sNamespace: string;
+  /** Empty: dial only. */
+  readonly listen: readonly SocketAddress[];
+  readonly ports: {
+    /** 0: no metrics to the network. */
+    readonly metrics: number;
+    /** Of this machine alone. */
+    readonly health: number;
+  };
+  /** Where state and metrics are for who is on this machine. */
+  readonly local: { readonly address: string; readonly port: number };
+  readonly tls: TlsOptions;
+  readonly metricsCertificates: string;
+  readonly pod: string | undefined;
+}
+
+/** Subnets come and go, and so may the API server; how often is looked. */
+const LOOK_MS = 5_000;
+const SAY_STALE_MS = 60_000;
+const OWNER_RETRY_MS = 5_000;
+
+export class SpeakerProcess {
+  readonly #options: SpeakerProcessOptions;
+  readonly #cluster: Cluster;
+  readonly #api: Api;
+  readonly #log: Log;
+  readonly #clock: Clock;
+  readonly #startedAt = performance.now();
+  readonly #dates = datesFrom(performance.timeOrigin);
+  readonly #ends = new AbortController();
+  readonly #caches: SpeakerCaches;
+  readonly #gather = new Gather(() => this.#round());
+  readonly #keeper: Keeper;
+  readonly #planMemory = createMemory();
+  readonly #announcer: Announcer;
+  readonly #queue: WriteQueue;
+  readonly #status: SpeakerStatus;
+  readonly #doors: (HttpDoor | HttpsDoor)[] = [];
+  #surroundings: Surroundings = {};
+  #syncedAt: number | undefined;
+  #remarks: readonly string[] = [];
+  #staleSaidAt: number | undefined;
+
+  private constructor(options: SpeakerProcessOptions, cluster: Cluster, log: Log, clock: Clock) {
+    this.#options = options;
+    this.#cluster = cluster;
+    this.#log = log;
+    this.#clock = clock;
+    this.#api = new Api(cluster, clock);
+    const { node, namespace, bgpType, pod } = options;
+    const common = { api: this.#api, clock, tell: (report: ApiReport) => this.#tell(report) };
+    this.#caches = new SpeakerCaches({
+      ...{ ...common, node, namespace },
+      frrK8sNamespace: bgpType === 'frr-k8s' ? options.frrK8sNamespace : undefined,
+      changed: () => this.#gather.mark(),
+      statusChanged: () => this.#status.mark(),
+    });
+    this.#keeper = createKeeper({ bgpType, namespace, node });
+    this.#announcer = new Announcer(node, options.listen, log);
+    this.#queue = new WriteQueue({
+      ...common,
+      mayWrite: () => !this.#ends.signal.aborted,
+      written: (target, object) => this.#written(target, object),
+    });
+    const who = { component: 'metallb-speaker', host: node, instance: pod ?? node } as const;
+    const events = new Events({ ...who, queue: this.#queue, clock });
+    this.#status = new SpeakerStatus({ node, namespace, queue: this.#queue, events, caches: this.#caches, clock });
+  }
+
+  /** Rejects with a sentence when a door cannot be opened. */
+  static async start(
+    options: SpeakerProcessOptions,
+    cluster: Cluster,
+    log: Log,
+    clock: Clock = systemClock,
+  ): Promise<SpeakerProcess> {
+    const { version, node, namespace, bgpType } = options;
+    const fields = { version, node, namespace, bgpType, nodeversion: process.version };
+    log.info(fields, 'MetalLB speaker starting (Fairway)');
+    const speaker = new SpeakerProcess(options, cluster, log, clock);
+    await speaker.#open();
+    const { signal } = speaker.#ends;
+    speaker.#caches.start(signal);
+    void speaker.#queue.run(signal);
+    void speaker.#findOwner();
+    void speaker.#watch();
+    return speaker;
+  }
+
+  /** The last events, for the line that a crash leaves. */
+  get recent(): readonly string[] {
+    return this.#announcer.recent;
+  }
+
+  /** All was read once. */
+  get ready(): boolean {
+    return this.#announcer.last !== undefined;
+  }
+
+  /** Leaves all peers; what it wrote of its announcements stays for whoever starts next on this node. */
+  async leave(): Promise<void> {
+    this.#gather.end();
+    this.#status.end();
+    this.#ends.abort();
+    await this.#announcer.leave();
+    for (const door of this.#doors) door.close();
+    await this.#cluster.close();
+  }
+
+  state() {
+    const { node, namespace, version } = this.#options;
+    const dates = this.#dates;
+    const { configuration, plan: planned } = this.#announcer.last ?? {};
+    const startedAt = dates(this.#startedAt);
+    const ageMs = this.#ageMs();
+    return {
+      process: { version, role: 'speaker', node, startedAt, ready: this.ready },
+      knowledge: {
+        source: this.#cluster.server,
+        namespace,
+        syncedAt: this.#syncedAt === undefined ? null : dates(this.#syncedAt),
+        ageMs: ageMs === undefined ? null : Math.round(ageMs),
+        configuration: {
+          accepted: configuration?.config !== undefined && configuration.refused === undefined,
+          error: configuration?.refused ?? '',
+        },
+        kinds: this.#caches.all.map(({ plural, state }) => ({ kind: plural, ...state })),
+        remarks: this.#remarks,
+        problem: this.#staleness().join('; '),
+      },
+      services: servicesJson(undefined, planned),
+      ...this.#announcer.state(dates, startedAt),
+    };
+  }
+
+  async #open(): Promise<void> {
+    const { ports, local, tls, metricsCertificates } = this.#options;
+    const metrics = new Metrics();
+    metrics.add<SpeakerObserved>(SPEAKER_METRICS, () => this.#observed());
+    const scrape = async () => ({ status: 200, type: metrics.contentType, body: await metrics.text() });
+    const health = {
+      '/healthz': () => text(200, 'ok'),
+      '/readyz': () => (this.ready ? text(200, 'ok') : text(503, this.#notReady())),
+    };
+    this.#doors.push(await serveHttp('127.0.0.1', ports.health, health));
+    const routes = { '/api/v1/state': () => json(this.state()), '/metrics': scrape, ...health };
+    try {
+      this.#doors.push(await serveHttp(local.address, local.port, routes));
+    } catch (fault) {
+      // for people on this machine alone: no reason to end
+      this.#log.warn({ op: 'http', error: (fault as Error).message }, 'the state is not served on this machine');
+    }
+    if (ports.metrics === 0) return;
+    const door = await openMetricsDoor({
+      ...{ api: this.#api, port: ports.metrics, tls, certificates: metricsCertificates, metrics },
+      failed: (msg, error) => this.#log.warn({ op: 'metrics', error }, msg),
+    });
+    this.#doors.push(door);
+  }
+
+  /** From what is known to what is announced. */
+  #round(): void {
+    if (!this.#caches.synced || this.#ends.signal.aborted) return;
+    const { node, settings } = this.#options;
+    const { services, nodes, endpoints, resources, problem } = this.#caches;
+    this.#syncedAt ??= performance.now();
+    this.#lookAround();
+    const configuration = putInForce(this.#keeper, resources, problem);
+    const snapshot = {
+      ...{ config: configuration.config, services: services.store.map(), endpoints, nodes: nodes.store.map() },
+      ...{ settings, surroundings: this.#surroundings },
+    };
+    const planned = plan(snapshot, node, this.#planMemory);
+    const bareNode = nodes.store.get(node) === undefined;
+    this.#announcer.follow({ configuration: { ...configuration, bareNode }, plan: planned });
+    this.#status.follow({ plan: planned, configuration, services: snapshot.services });
+    this.#remark(remarksOn(this.#caches.usedExtras, configuration.config));
+  }
+
+  /** Who may be dialled from here; true when it is another than before. */
+  #lookAround(): boolean {
+    const { bgpType, node, frrK8sNamespace } = this.#options;
+    const asksForSubnets = bgpType === 'frr' || bgpType === 'frr-k8s';
+    const handOver = `kubectl delete frrconfiguration ${frrConfigurationName(node)} -n ${frrK8sNamespace}`;
+    const now: Surroundings = {
+      ...(asksForSubnets && { connected: connectedSubnets() }),
+      ...(this.#caches.frrK8sAnnounces && { frrK8s: handOver }),
+    };
+    if (JSON.stringify(now) === JSON.stringify(this.#surroundings)) return false;
+    this.#surroundings = now;
+    return true;
+  }
+
+  /** Each once, for as long as it holds. */
+  #remark(remarks: readonly string[]): void {
+    for (const remark of remarks)
+      if (!this.#remarks.includes(remark)) this.#log.warn({ op: 'setConfig', error: remark }, 'has no meaning here');
+    this.#remarks = remarks;
+  }
+
+  async #watch(): Promise<void> {
+    const { signal } = this.#ends;
+    while (!signal.aborted) {
+      await this.#clock.sleep(LOOK_MS, signal);
+      if (signal.aborted) return;
+      if (this.#lookAround()) this.#gather.mark();
+      this.#sayStaleness();
+    }
+  }
+
+  /** Kinds that cannot be read, with the reason, once all was read. */
+  #staleness(): readonly string[] {
+    if (!this.ready) return [];
+    return this.#caches.decisive.flatMap(({ plural, state }) =>
+      state?.problem === undefined || state.is === 'absent' ? [] : `${plural}: ${state.problem}`,
+    );
+  }
+
+  #sayStaleness(): void {
+    const now = this.#clock.now();
+    const [error] = this.#staleness();
+    if (error === undefined) {
+      if (this.#staleSaidAt !== undefined)
+        this.#log.info({ event: 'knowledgeFresh' }, 'knows again what the cluster says');
+      this.#staleSaidAt = undefined;
+      return;
+    }
+    if (this.#staleSaidAt !== undefined && now - this.#staleSaidAt < SAY_STALE_MS) return;
+    this.#staleSaidAt = now;
+    const ageMs = Math.round(this.#ageMs() ?? 0);
+    this.#log.warn(
+      { event: 'knowledgeStale', ageMs, error },
+      'the API server does not answer: announces what it knows',
+    );
+  }
+
+  /** Of the oldest of all that announcements depend on. */
+  #ageMs(): number | undefined {
+    if (!this.ready) return undefined;
+    const now = this.#clock.now();
+    const heard = this.#caches.decisive.flatMap(({ state }) => (state?.is === 'absent' ? [] : (state?.heardAt ?? [])));
+    return Math.max(0, ...heard.map((at) => now - at));
+  }
+
+  #notReady(): string {
+    const waiting = this.#caches.decisive.filter(({ synced }) => !synced);
+    return waiting.map(({ plural, state }) => `${plural}: ${state?.problem ?? 'not read yet'}`).join('\n');
+  }
+
+  #written({ kind }: Target, object: object): void {
+    const { states, statuses } = this.#caches;
+    if (kind === CONFIGURATION_STATES) states.store.put(object);
+    else if (kind === SERVICE_BGP_STATUSES) statuses.store.put(object);
+  }
+
+  /** Our Pod owns what we write; outside of one nobody does. Asked until there is an answer. */
+  async #findOwner(): Promise<void> {
+    const { pod: name, namespace } = this.#options;
+    const { signal } = this.#ends;
+    let owner: Owner | undefined;
+    while (name !== undefined && owner === undefined && !signal.aborted) {
+      try {
+        const { metadata } = await this.#api.get({ kind: PODS, namespace, name }, { signal });
+        owner = { apiVersion: 'v1', kind: 'Pod', name, uid: String(metadata['uid']) };
+      } catch (fault) {
+        if (!(fault instanceof ApiError)) throw fault;
+        if (fault.status === 404 || fault.status === 403) {
+          this.#log.warn({ op: 'startup', error: fault.message }, 'our Pod is not known: what we write has no owner');
+          break;
+        }
+        await this.#clock.sleep(OWNER_RETRY_MS, signal);
+      }
+    }
+    if (!signal.aborted) this.#status.begin(owner);
+  }
+
+  #observed(): SpeakerObserved {
+    const { bgpType } = this.#options;
+    const { all, services, slices, nodes, configuration } = this.#caches;
+    const stores = [services, slices, nodes, ...configuration].map(({ store }) => store.unreadable.length);
+    return {
+      ...this.#announcer.observed(),
+      ...(bgpType === 'frr' && { vrf: 'default' }),
+      ...{ writes: this.#queue.written, pending: this.#queue.pending, now: this.#clock.now() },
+      kinds: all.map(({ plural, state }) => ({ kind: plural, state })),
+      ageMs: this.#ageMs(),
+      isStale: this.#staleness().length > 0,
+      unreadable: stores.reduce((sum, count) => sum + count, 0),
+    };
+  }
+
+  #tell(report: ApiReport): void {
+    const { level, fields, msg } = lineOfApiReport(report);
+    this.#log[level](fields, msg);
+  }
+}
