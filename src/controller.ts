@@ -95,8 +95,11 @@ export interface Round {
 /** What one controller remembers from round to round. */
 export interface ControllerState {
   readonly options: ControllerOptions;
+  /** Of all Services; changed in place, for a round may be about one of 10,000. */
+  readonly services: Map<ServiceKey, Service>;
+  readonly known: Map<ServiceKey, Known>;
+  readonly writes: Map<ServiceKey, ServiceWrite>;
   last: Round | undefined;
-  known: ReadonlyMap<ServiceKey, Known>;
   parsed: Parsed | undefined;
   pools: ReadonlyMap<string, IPAddressPool>;
   /** As this process wanted them last, exactly. */
@@ -108,7 +111,6 @@ interface Known {
   /** Keeps its identity while nothing but status conditions changes. */
   readonly service: Service;
   readonly allocation: Allocation | undefined;
-  readonly write: ServiceWrite | undefined;
 }
 
 interface Parsed {
@@ -117,40 +119,40 @@ interface Parsed {
 }
 
 export function createController(options: ControllerOptions): ControllerState {
-  return { options, last: undefined, known: new Map(), parsed: undefined, pools: new Map(), counters: new Map() };
+  return {
+    options,
+    ...{ services: new Map(), known: new Map(), writes: new Map() },
+    ...{ last: undefined, parsed: undefined, pools: new Map(), counters: new Map() },
+  };
 }
 
 /** One round; changes the state. `now`: RFC 3339. */
 export function control(state: ControllerState, seen: Seen, now: string): Round {
-  const { last, options } = state;
+  const { last, options, known, writes } = state;
   const outcome = configure(state, seen);
   const config = 'config' in outcome ? outcome.config : last?.config;
-  const services = steadyServices(state.known, seen);
+  takeServices(state, seen);
+  const { services } = state;
   const snapshot = { config, services, endpoints: new Map(), nodes: new Map(), settings: options.settings };
   const allocations = allocate(snapshot, last?.allocations);
-  const known = new Map<ServiceKey, Known>();
   const events: ServiceEvent[] = [];
-  const writes = new Map<ServiceKey, ServiceWrite>();
   for (const [key, service] of services) {
     const record = seen.services.get(key);
-    const before = state.known.get(key);
-    if (record === undefined) {
-      if (before !== undefined) known.set(key, before);
-      continue;
-    }
+    const before = known.get(key);
     const allocation = allocations.services.get(key);
-    const same = before?.record === record && before.allocation === allocation && before.service === service;
-    const write = same ? before.write : serviceWrite(record, allocation, options.settings, now);
-    known.set(key, same ? before : { record, service, allocation, write });
-    if (write !== undefined) writes.set(key, write);
+    if (record === undefined) continue;
+    if (before?.record === record && before.allocation === allocation) continue;
+    const write = serviceWrite(record, allocation, options.settings, now);
+    known.set(key, { record, service, allocation });
+    if (write === undefined) writes.delete(key);
+    else writes.set(key, write);
     // a process that starts has no news of a Service that reads as it should
     const news = before?.allocation !== allocation && (before !== undefined || write !== undefined);
     if (news) for (const event of allocation?.events ?? []) events.push({ ...event, service });
   }
-  state.known = known;
   const refused = 'refused' in outcome ? outcome.refused : undefined;
   const pools = poolWrites(state, seen.pools, allocations.pools);
-  state.last = { config, refused, allocations, services: writes, pools, events };
+  state.last = { config, refused, allocations, services: new Map(writes), pools, events };
   return state.last;
 }
 
@@ -200,18 +202,17 @@ function steadyPools(
   return new Map(pools.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-function steadyServices(before: ReadonlyMap<ServiceKey, Known>, seen: Seen): ReadonlyMap<ServiceKey, Service> {
-  const services: [ServiceKey, Service][] = [];
+/** Each Service is the object of before where only its status conditions changed; one that cannot be read stays. */
+function takeServices({ services, known, writes }: ControllerState, seen: Seen): void {
   for (const [key, record] of seen.services) {
-    const old = before.get(key);
-    services.push([key, old?.record === record ? old.service : steady(old?.service, record.service)]);
+    const before = known.get(key);
+    if (before?.record !== record) services.set(key, steady(before?.service, record.service));
   }
-  for (const key of seen.unreadable) {
-    const old = before.get(key);
-    if (old !== undefined && !seen.services.has(key)) services.push([key, old.service]);
+  if (services.size === seen.services.size) return;
+  for (const key of services.keys()) {
+    if (seen.services.has(key) || seen.unreadable.has(key)) continue;
+    for (const map of [services, known, writes]) map.delete(key);
   }
-  // the order in which those are served that are as old as each other
-  return new Map(services.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 /** Both come from one reader, which puts fields in one order. */
