@@ -8,7 +8,7 @@ import { startBird } from './bird.ts';
 import { ROUTERS } from './every-router.ts';
 import { startFrr } from './frr.ts';
 import { type Lab, node, ROUTER } from './lab.ts';
-import { bgpPeer, cluster, endpoints, ROUTE } from './manifests.ts';
+import { advertisement, bgpPeer, cluster, endpoints, ROUTE } from './manifests.ts';
 import { throughout, until } from './process.ts';
 import { untilGone, untilPaths, untilUp } from './router.ts';
 import { type Speaker, startSpeaker } from './speaker.ts';
@@ -74,14 +74,15 @@ stories('a bad neighbour beside a good one', ['FRR', 'BIRD'], () => {
   const lab = useLab(2);
   const bad = bgpPeer('bad', { ...external, peerASN: 64513, peerAddress: node(2).ipv4 });
 
-  /** The good router still has the route, and hears of changes within a moment. */
+  /** The good router hears of every change within a moment, of the withdrawal last. */
   async function expectGoodToBeServed(speaker: Speaker, router: Awaited<ReturnType<typeof startFrr>>): Promise<void> {
-    for (let turn = 0; turn < 3; turn++) {
-      speaker.apply(endpoints([]));
-      await untilGone(router, ROUTE.ipv4, 2_000);
-      speaker.apply(endpoints(['n1']));
-      await untilPaths(router, ROUTE.ipv4, undefined, 2_000);
+    // changes that are no flaps: a prefix that comes and goes would be held back on purpose
+    for (const community of ['64512:1', '64512:2', '64512:3']) {
+      speaker.apply(advertisement({ communities: [community] }));
+      await untilPaths(router, ROUTE.ipv4, ([path]) => path?.communities.join() === community, 2_000);
     }
+    speaker.apply(endpoints([]));
+    await untilGone(router, ROUTE.ipv4, 2_000);
     expect((await router.neighbour(node(1).ipv4)).connectionsEstablished).toBe(1);
   }
 
@@ -99,7 +100,8 @@ stories('a bad neighbour beside a good one', ['FRR', 'BIRD'], () => {
     hung.daemon.signal('SIGSTOP');
     await expectGoodToBeServed(speaker, good);
     hung.daemon.signal('SIGCONT');
-    await untilPaths(hung, ROUTE.ipv4);
+    // it catches up on the same session: its hold time has not passed
+    await untilGone(hung, ROUTE.ipv4);
     await untilUp(hung, node(1).ipv4);
   });
 
