@@ -49,6 +49,8 @@ export class HandClock implements Clock {
 
   /** Wakes who is due, in order, and lets each do its work. */
   async advance(ms: number): Promise<void> {
+    // what was caused already happens before time moves
+    await turn();
     const end = this.#now + ms;
     for (;;) {
       const [next] = this.#sleepers.filter(({ at }) => at <= end).sort((a, b) => a.at - b.at);

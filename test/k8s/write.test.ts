@@ -2,6 +2,8 @@
 
 import { afterEach, describe, expect, it } from 'vitest';
 import type { ApiObject } from '../../src/config/resource.ts';
+import type { Target } from '../../src/k8s/api.ts';
+import { ApiError } from '../../src/k8s/api-error.ts';
 import { EVENTS, SERVICES } from '../../src/k8s/kind.ts';
 import { type Change, type Write, WriteQueue, type WriteQueueOptions } from '../../src/k8s/write.ts';
 import { Door, SERVICE_PATH, service } from './door.ts';
@@ -217,15 +219,22 @@ describe('the write queue', () => {
   });
 
   it('waits no longer because eight requests failed together', async () => {
-    const queue = await open();
-    for (let i = 0; i < 8; i++) door.fake.put(SERVICE_PATH, service(`s${i}`));
-    door.fake.fail(() => true, { status: 503 }, 8);
-    for (let i = 0; i < 8; i++) queue.queue.want(assign(`s${i}`, `192.0.2.${i}`));
-    await door.pass('eight refusals', () => door.fake.seen.length === 8 && queue.queue.pending === 8);
-    await door.pass('it sleeps', () => door.clock.sleeping.some((ms) => ms <= 100));
-    await door.clock.advance(100);
-    await idle(queue);
-    expect(queue.written).toHaveLength(8);
+    door = await new Door().open();
+    const refusals: (() => void)[] = [];
+    const never = () => Promise.reject(new Error('not asked for'));
+    const mergePatch = (target: Target) =>
+      new Promise<ApiObject>((_, refuse) => {
+        refusals.push(() => refuse(new ApiError({ verb: 'patch', ...target }, 503, 'busy')));
+      });
+    const { queue } = start({ api: { mergePatch, get: never, create: never, put: never, delete: never } });
+    for (let i = 0; i < 8; i++) queue.want(assign(`s${i}`, `192.0.2.${i}`));
+    await door.pass('all eight', () => refusals.length === 8);
+    for (const refuse of refusals) refuse();
+    await door.clock.advance(74);
+    expect(refusals).toHaveLength(8);
+    await door.clock.advance(1);
+    await door.pass('all again', () => refusals.length === 16);
+    for (const refuse of refusals) refuse();
   });
 
   it('passes over what is gone, and over what the server refuses for good', async () => {
@@ -294,7 +303,7 @@ describe('the fence', () => {
     door.fake.fail(({ method }) => method === 'GET', { status: 403, body: statusOf(403, 'Forbidden', text) });
     queue.queue.want(assign('a', '192.0.2.1'));
     for (let i = 0; i < 5; i++) queue.queue.want(inform(`e${i}`));
-    await door.pass('the first of each', () => door.fake.seen.length === 3 && queue.queue.pending === 5);
+    await door.pass('the first of each', () => door.told('write-failed').length === 1 && queue.queue.pending === 5);
     queue.queue.forget();
     expect(queue.queue.pending).toBe(0);
     await door.clock.advance(60_000);
