@@ -27,7 +27,8 @@ export async function k8sCache(): Promise<boolean> {
         const { stdout } = await run(process.execPath, command, { timeout: 120_000 });
         const reading = JSON.parse(stdout) as Reading;
         if (reading.objects !== OBJECTS) throw new Error(`${mode}: ${reading.objects} objects instead of ${OBJECTS}`);
-        for (const what of ['syncMs', 'heapMiB', 'rssMiB', 'blockMs'] as const) measured.add(what, mode, reading[what]);
+        for (const what of ['syncMs', 'heapMiB', 'rssMiB', 'blockMs', 'workMs'] as const)
+          measured.add(what, mode, reading[what]);
       }
     } finally {
       server.stdin.end();
@@ -49,7 +50,8 @@ export async function k8sCache(): Promise<boolean> {
   const size = '10,000 Services and 10,000 EndpointSlices';
   const met = [
     row('heapMiB', `heap that ${size} cost`, 'MiB', 40),
-    row('blockMs', `longest time that the loop was held, reading ${size}`, 'ms', 50),
+    row('workMs', `longest time that the loop was held by our own work (CPU), reading ${size}`, 'ms', 50),
+    row('blockMs', `the same by the clock, with what else the machine did`, 'ms'),
     row('syncMs', `time to read ${size}`, 'ms'),
     row('rssMiB', `resident memory of a process with ${size}`, 'MiB'),
   ];
