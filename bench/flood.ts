@@ -10,7 +10,7 @@ import { startGobgp } from '../test/interop/gobgp.ts';
 import { Lab, node, ROUTER } from '../test/interop/lab.ts';
 import { bgpPeer, cluster, ROUTE } from '../test/interop/manifests.ts';
 import { type Daemon, until } from '../test/interop/process.ts';
-import { startSpeaker } from '../test/interop/speaker.ts';
+import { IMAGE_FLAGS, Speaker } from '../test/interop/speaker.ts';
 import { Measurements, print, residentMiB } from './figures.ts';
 import { NODE_AS, ROUTER_AS } from './rivals.ts';
 
@@ -30,7 +30,8 @@ interface Candidate {
 
 async function startOurs(lab: Lab): Promise<Candidate> {
   const spec = { myASN: NODE_AS, peerASN: ROUTER_AS, peerAddress: ROUTER.ipv4, holdTime: '3s', keepaliveTime: '1s' };
-  const speaker = startSpeaker(lab, 'n1', [...cluster(), bgpPeer('flood', spec)]);
+  const speaker = new Speaker(lab, 'n1', [...cluster(), bgpPeer('flood', spec)], []);
+  speaker.start(undefined, IMAGE_FLAGS);
   await speaker.untilEstablished('flood', 20_000);
   const count = async (): Promise<number> =>
     (await speaker.peer('flood')).counters.learned['ipv4-unicast'] ?? Number.NaN;

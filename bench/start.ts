@@ -10,14 +10,12 @@ import { startGobgp } from '../test/interop/gobgp.ts';
 import { Lab, node, ROUTER } from '../test/interop/lab.ts';
 import { advertisement, bgpPeer, endpoints, type Manifest, pool, service } from '../test/interop/manifests.ts';
 import { until } from '../test/interop/process.ts';
-import { Speaker } from '../test/interop/speaker.ts';
+import { IMAGE_FLAGS, Speaker } from '../test/interop/speaker.ts';
 import { Measurements, print, residentMiB } from './figures.ts';
 import { NODE_AS, now, prefixesOf, ROUTER_AS, startGobgpAnnouncer } from './rivals.ts';
 
 const VIPS = 1_000;
 const REPETITIONS = 5;
-/** As the image runs it. */
-const IMAGE_FLAGS = ['--max-semi-space-size=1'];
 const BUNDLE = join(import.meta.dirname, '../dist/fairway.js');
 const PEER = { address: ROUTER.ipv4, local: node(1).ipv4, as: ROUTER_AS, families: ['ipv4'] } as const;
 

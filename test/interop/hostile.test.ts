@@ -11,7 +11,7 @@ import { type Lab, node, ROUTER } from './lab.ts';
 import { advertisement, bgpPeer, cluster, endpoints, ROUTE } from './manifests.ts';
 import { throughout, until } from './process.ts';
 import { untilGone, untilPaths, untilUp } from './router.ts';
-import { type Speaker, startSpeaker } from './speaker.ts';
+import { IMAGE_FLAGS, Speaker, startSpeaker } from './speaker.ts';
 import { stories, useLab } from './stories.ts';
 
 const external = { myASN: 64501, peerASN: 64512, peerAddress: ROUTER.ipv4 };
@@ -128,7 +128,8 @@ stories('a bad neighbour beside a good one', ['FRR', 'BIRD'], () => {
       bgpPeer('tor', { ...external, ...timers }),
       bgpPeer('bad', { ...external, ...timers, peerASN: 64513, peerAddress: node(2).ipv4 }),
     ];
-    const speaker = startSpeaker(lab, 'n1', [...cluster(), ...peers]);
+    const speaker = new Speaker(lab, 'n1', [...cluster(), ...peers], []);
+    speaker.start(undefined, IMAGE_FLAGS);
     await untilPaths(good, ROUTE.ipv4);
     await until('the flooder has its session', () => flooder.log().includes('established'));
     const before = residentMiB(speaker);

@@ -11,6 +11,8 @@ import { type Daemon, until } from './process.ts';
 const COMMAND = join(import.meta.dirname, '../../bin/fairway');
 const RELAY = join(import.meta.dirname, 'inside.ts');
 const HTTP_PORT = 7472;
+/** As the image runs Node: what is promised of memory is promised of this. */
+export const IMAGE_FLAGS = ['--max-semi-space-size=2', '--optimize-for-size'];
 
 /** What stories read of a peer in `GET /api/v1/state`. */
 export interface PeerState {
