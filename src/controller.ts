@@ -32,6 +32,8 @@ type Conditions = readonly (Json | Condition)[];
 export interface PoolRecord {
   readonly pool: IPAddressPool;
   readonly status: { readonly [K in keyof PoolStatus]: number } | undefined;
+  /** False: there is no object that has a status. */
+  readonly isStored?: false;
 }
 
 /** `status` of an IPAddressPool. */
@@ -289,9 +291,9 @@ function poolWrites(
 ): readonly PoolWrite[] {
   const wanted = new Map<string, PoolStatus>();
   const writes: PoolWrite[] = [];
-  for (const { pool, status: seen } of pools.values()) {
+  for (const { pool, status: seen, isStored } of pools.values()) {
     const count = counters.get(pool.name);
-    if (count === undefined) continue;
+    if (count === undefined || isStored === false) continue;
     const status = statusOf(count);
     wanted.set(pool.name, status);
     // a number of JSON is not exact beyond 2^53, what was wanted last is

@@ -4,14 +4,25 @@
 import { readState, type SeenState } from '../config/configuration-state.ts';
 import type { ApiObject, Invalid, Labelled, Resource } from '../config/resource.ts';
 import { type PoolRecord, poolRecord, type Seen, type ServiceRecord, serviceRecord } from '../controller.ts';
+import type { Log } from '../io/log.ts';
 import type { Api } from '../k8s/api.ts';
 import type { Clock } from '../k8s/clock.ts';
-import { COMMUNITIES, CONFIGURATION_STATES, IP_ADDRESS_POOLS, type Kind, NAMESPACES, SERVICES } from '../k8s/kind.ts';
+import {
+  COMMUNITIES,
+  CONFIG_MAPS,
+  CONFIGURATION_STATES,
+  IP_ADDRESS_POOLS,
+  type Kind,
+  NAMESPACES,
+  SERVICES,
+} from '../k8s/kind.ts';
+import { LEGACY_NAME, type LegacyConfiguration, readLegacyConfigMap } from '../k8s/legacy-config-map.ts';
 import { readAsResource, readLabelled, strange } from '../k8s/reader.ts';
 import type { Tell } from '../k8s/report.ts';
 import { readService } from '../k8s/resource.ts';
 import type { Reader } from '../k8s/store.ts';
 import { Watched } from '../k8s/watched.ts';
+import { LegacyPools } from './legacy-pools.ts';
 
 export interface CacheOptions {
   readonly api: Api;
@@ -22,6 +33,7 @@ export interface CacheOptions {
   readonly changed: () => void;
   readonly tell: Tell;
   readonly clock: Clock;
+  readonly log: Log;
 }
 
 export class ControllerCaches {
@@ -30,8 +42,11 @@ export class ControllerCaches {
   readonly communities: Watched<Resource>;
   readonly namespaces: Watched<Labelled>;
   readonly states: Watched<SeenState>;
+  readonly legacy: Watched<LegacyConfiguration>;
+  readonly #legacyPools: LegacyPools;
 
-  constructor({ namespace, stateName, ...options }: CacheOptions) {
+  constructor({ namespace, stateName, log, ...options }: CacheOptions) {
+    this.#legacyPools = new LegacyPools(log);
     const watched = <T extends object>(kind: Kind, read: Reader<T>, where: object = {}) =>
       new Watched<T>({ ...options, selection: { kind, ...where }, read });
     this.services = watched(SERVICES, readServiceRecord);
@@ -40,6 +55,8 @@ export class ControllerCaches {
     this.communities = watched(COMMUNITIES, readAsResource, { namespace });
     const fieldSelector = `metadata.name=${stateName}`;
     this.states = watched<SeenState>(CONFIGURATION_STATES, readState, { namespace, fieldSelector });
+    const old = { namespace, fieldSelector: `metadata.name=${LEGACY_NAME}` };
+    this.legacy = watched<LegacyConfiguration>(CONFIG_MAPS, readLegacyConfigMap, old);
   }
 
   get all(): readonly Pick<Watched<never>, 'plural' | 'state' | 'synced'>[] {
@@ -48,18 +65,27 @@ export class ControllerCaches {
 
   /** Everything that addresses depend on was read; the ConfigurationState is not among it. */
   get synced(): boolean {
-    return [this.services, this.pools, this.communities, this.namespaces].every(({ synced }) => synced);
+    const isLegacyKnown = !this.#hasNoPools || this.legacy.synced || this.legacy.state?.problem !== undefined;
+    return (
+      isLegacyKnown && [this.services, this.pools, this.communities, this.namespaces].every(({ synced }) => synced)
+    );
+  }
+
+  get #hasNoPools(): boolean {
+    return this.pools.store.size === 0 && this.pools.store.unreadable.length === 0;
   }
 
   seen(): Seen {
+    const [configuration] = this.legacy.store.map().values();
+    const refused = this.#hasNoPools ? this.legacy.store.unreadable : [];
     const unreadable = this.services.store.unreadable.map(({ namespace, name }) => `${namespace}/${name}`);
     return {
       services: this.services.store.map(),
       unreadable: new Set(unreadable),
-      pools: this.pools.store.map(),
+      pools: this.#legacyPools.beside(this.pools.store.map(), this.#hasNoPools, configuration),
       others: this.communities.store.map(),
       namespaces: this.namespaces.store.map(),
-      problems: [...this.pools.store.unreadable, ...this.communities.store.unreadable],
+      problems: [...this.pools.store.unreadable, ...this.communities.store.unreadable, ...refused],
     };
   }
 }

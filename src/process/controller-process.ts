@@ -99,7 +99,8 @@ export class ControllerProcess {
     this.#api = new Api(cluster, clock);
     const { namespace, pod } = options;
     const common = { api: this.#api, namespace, clock, tell: (report: ApiReport) => this.#tell(report) };
-    this.#caches = new ControllerCaches({ ...common, stateName: STATE, changed: () => this.#gather.mark() });
+    const changed = () => this.#gather.mark();
+    this.#caches = new ControllerCaches({ ...common, log, stateName: STATE, changed });
     const identity = `${pod ?? 'outside'}_${randomUUID()}`;
     this.#lease = new Lease({ ...common, name: LEASE, identity, changed: () => this.#turn() });
     this.#rivals = new Rivals({ ...common, self: pod, changed: () => this.#turn() });
@@ -244,8 +245,8 @@ export class ControllerProcess {
         ),
       );
     if (webhooks === 'onlywebhook') return;
-    const { pools, communities, namespaces, states, services } = this.#caches;
-    for (const kind of [pools, communities, namespaces, states]) kind.relist(signal);
+    const { pools, communities, namespaces, states, legacy, services } = this.#caches;
+    for (const kind of [pools, communities, namespaces, states, legacy]) kind.relist(signal);
     run(this.#queue.run(signal));
     this.#leasing = this.#lease.run(this.#leaseEnds.signal);
     const fence = setInterval(() => this.#watchFence(), FENCE_MS);
