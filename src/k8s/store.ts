@@ -39,6 +39,8 @@ interface Entry<T> {
 /** Follows what changes, in step with the store. */
 export type Follower<T> = (key: string, before: T | undefined, after: T | undefined) => void;
 
+/** Removed objects whose late answers we still know for what they are. */
+const REMEMBERED = 1_000;
 /** A relist that would take away over half, and at least this many, is not believed at once. */
 const MANY = 10;
 
@@ -49,6 +51,8 @@ export class Store<T extends object> {
   #entries = new Map<string, Entry<T>>();
   /** What the last relist did not know and is kept all the same. */
   #doubtful = new Set<string>();
+  /** By uid, the version with which an object went; the oldest first. */
+  readonly #removed = new Map<string, string>();
   #map: ReadonlyMap<string, T> | undefined;
 
   constructor(options: StoreOptions<T>) {
@@ -92,13 +96,18 @@ export class Store<T extends object> {
     for (const [key, { value }] of this.#entries) if (value !== undefined) follower(key, undefined, value);
   }
 
-  /** ADDED, MODIFIED, or what a write of ours came back with; an older version than ours of the same object is nothing new. */
+  /**
+   * ADDED, MODIFIED, or what a write of ours came back with; an older version than ours of the same object is nothing new,
+   * and one from before its removal does not bring it back: the answer to a write may come after the event of a deletion.
+   */
   put(raw: unknown): void {
     const object = identify(raw, this.#options);
     if (object === undefined) return;
     const key = keyOf(object);
     const { uid, resourceVersion } = versionOf(object);
     const known = this.#entries.get(key);
+    const removed = this.#removed.get(uid);
+    if (removed !== undefined && !isOlder(removed, resourceVersion)) return;
     this.#doubtful.delete(key);
     if (known !== undefined && known.uid === uid && isOlder(resourceVersion, known.resourceVersion)) return;
     this.#set(key, this.#readAs(object, known));
@@ -110,7 +119,9 @@ export class Store<T extends object> {
     if (object === undefined) return;
     const key = keyOf(object);
     const known = this.#entries.get(key);
-    if (known === undefined || known.uid !== versionOf(object).uid) return;
+    const { uid, resourceVersion } = versionOf(object);
+    this.#remember(uid, resourceVersion);
+    if (known === undefined || known.uid !== uid) return;
     this.#set(key, undefined);
   }
 
@@ -184,6 +195,12 @@ export class Store<T extends object> {
     this.#map = undefined;
     for (const follower of this.#followers) follower(key, before?.value, entry?.value);
     this.#options.changed();
+  }
+
+  #remember(uid: string, resourceVersion: string): void {
+    if (uid !== '') this.#removed.set(uid, resourceVersion);
+    const oldest = this.#removed.keys().next().value;
+    if (oldest !== undefined && this.#removed.size > REMEMBERED) this.#removed.delete(oldest);
   }
 
   #tellUnreadable(key: string, what: Unreadable | undefined): void {

@@ -81,6 +81,25 @@ describe('a store', () => {
     expect(store.map().size).toBe(0);
   });
 
+  it('is not brought back to a removed object by the late answer to a write, but by a new version of it', () => {
+    const kept = services();
+    kept.store.put(raw('a', 1));
+    kept.store.remove(raw('a', 5));
+    kept.store.put(raw('a', 4));
+    kept.store.put(raw('a', 5));
+    expect(kept.store.size).toBe(0);
+    // it left what we select and came into it again: the same object, later
+    kept.store.put(raw('a', 6));
+    expect(kept.store.resourceVersion('app/a')).toBe('6');
+    // one that we had never seen
+    kept.store.remove(raw('b', 9));
+    kept.store.put(raw('b', 8));
+    expect(kept.store.get('app/b')).toBeUndefined();
+    // a namesake is another object
+    kept.store.put(raw('b', 3, {}, 'uid of the next'));
+    expect(kept.store.resourceVersion('app/b')).toBe('3');
+  });
+
   it('tells followers in order, and of all that is there when they come', () => {
     const { store } = services();
     store.put(raw('a', 1));
