@@ -31,6 +31,7 @@ async function poolOf(cluster: Cluster, service: Manifest): Promise<string | und
 
 clusterStories('addresses of Services', [], () => {
   const cluster = useFairway(1, {
+    speakers: false,
     prepare: async ({ api }) => {
       await api.apply(namespace('first', { team: 'blue' }), namespace('second'));
     },
@@ -187,9 +188,13 @@ clusterStories('addresses of Services', [], () => {
     await untilAddresses(cluster, old, '203.0.113.79');
     await untilAddresses(cluster, byPool, '198.18.0.1');
     const reasonsFor = async (service: Manifest) => (await eventsOf(cluster, service)).map(({ reason }) => reason);
-    await until('both ways at once are refused', async () => (await reasonsFor(both)).includes('LoadBalancerFailed'));
+    await until('both ways at once are refused', async () => (await reasonsFor(both)).includes('AllocationFailed'));
     await until('the old prefix is told of', async () => (await reasonsFor(legacy)).includes('deprecatedAnnotation'));
     expect(await addressesOf(cluster, both)).toEqual([]);
+    // one that has an address keeps it, and is told
+    await cluster.api.patch(wants, { spec: { loadBalancerIP: '203.0.113.81' } });
+    await until('it is told', async () => (await reasonsFor(wants)).includes('LoadBalancerFailed'));
+    expect(await addressesOf(cluster, wants)).toEqual(['203.0.113.77']);
   });
 
   it('are not given to a Service of another class', async () => {

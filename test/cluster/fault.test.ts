@@ -13,8 +13,12 @@ import { loadBalancer, type Service } from './workload.ts';
 const LEASE = {
   apiVersion: 'coordination.k8s.io/v1',
   kind: 'Lease',
-  metadata: { name: 'metallb-controller', namespace: SYSTEM },
+  metadata: { name: 'fairway-controller', namespace: SYSTEM },
 };
+interface PoolObject extends KubeObject {
+  readonly status?: { readonly assignedIPv4: number };
+}
+
 interface LeaseObject extends KubeObject {
   readonly spec: { readonly holderIdentity?: string };
 }
@@ -78,12 +82,26 @@ async function untilAnotherLeads(cluster: Cluster, old: string, limitMs: number)
 }
 
 clusterStories('controllers in trouble', [], () => {
-  const cluster = useFairway(1);
+  const cluster = useFairway(1, { speakers: false });
   const POOL = ipPool('main', ['203.0.113.0/24', '198.18.0.0/20']);
   const daemon = (name: string) => cluster.kubelet.daemon(name);
 
-  it('killed in the middle of 500 allocations: no address twice, none lost', async () => {
+  /** Waits until the pool counts so many: what was deleted before is forgotten then. */
+  const untilAssigned = async (count: number): Promise<void> => {
+    const counts = async (): Promise<boolean> => {
+      const { status } = await cluster.api.read<PoolObject>(POOL);
+      if (status?.assignedIPv4 !== count) throw new Error(`it counts ${status?.assignedIPv4}`);
+      return true;
+    };
+    await until(`the pool counts ${count}`, counts, 60_000);
+  };
+  const freshPool = async (): Promise<void> => {
     await cluster.api.apply(POOL);
+    await untilAssigned(0);
+  };
+
+  it('killed in the middle of 500 allocations: no address twice, none lost', async () => {
+    await freshPool();
     const first = await leader(cluster);
     const created = each(flood(500), (object) => cluster.api.create(object));
     const some = async (): Promise<boolean> =>
@@ -98,17 +116,18 @@ clusterStories('controllers in trouble', [], () => {
   }, 180_000);
 
   it('the leader is told to go: another one leads within 2 s', async () => {
+    await freshPool();
     const first = await leader(cluster);
     daemon(first).signal('SIGTERM');
     await untilAnotherLeads(cluster, first, 2_000);
     const web = loadBalancer('web');
-    await cluster.api.apply(POOL, web);
+    await cluster.api.apply(web);
     await untilAddresses(cluster, web, '203.0.113.0');
     await untilReady(cluster);
   });
 
   it('the leader is frozen and comes back: it writes nothing, for another one leads', async () => {
-    await cluster.api.apply(POOL);
+    await freshPool();
     const first = await leader(cluster);
     daemon(first).signal('SIGSTOP');
     const second = await untilAnotherLeads(cluster, first, 30_000);
@@ -143,10 +162,11 @@ clusterStories('controllers in trouble', [], () => {
     await untilReady(cluster);
     await throughout('the lead stays', 4_000, async () => (await leader(cluster)) === leading);
     // and it can lead when it has to, and be followed
+    await freshPool();
     daemon(leading).signal('SIGTERM');
     await untilAnotherLeads(cluster, leading, 2_000);
     const web = loadBalancer('web');
-    await cluster.api.apply(POOL, web);
+    await cluster.api.apply(web);
     await untilAddresses(cluster, web, '203.0.113.0');
     await untilReady(cluster);
     cluster.kubelet.extraEnvironment = () => [];
@@ -156,26 +176,20 @@ clusterStories('controllers in trouble', [], () => {
   }, 120_000);
 
   it('1,000 Services are deleted while they get their addresses: the pool is empty again', async () => {
-    await cluster.api.apply(POOL);
+    await freshPool();
     const many = flood(1_000);
     await each(many, async (object) => {
       await cluster.api.create(object);
       await cluster.api.remove(object);
     });
+    await untilAssigned(0);
     const last = flood(100, 5_000);
     await each(last, (object) => cluster.api.create(object));
     const given = await untilAllDistinct(cluster, 100);
     // the lowest addresses are free again, so that nothing leaked
     const lowest = Array.from({ length: 100 }, (_, at) => `203.0.113.${at}`);
     expect([...given.values()].sort()).toEqual(lowest.sort());
-    interface Pool extends KubeObject {
-      readonly status?: { readonly assignedIPv4: number };
-    }
-    await until(
-      'the pool counts them',
-      async () => (await cluster.api.read<Pool>(POOL)).status?.assignedIPv4 === 100,
-      30_000,
-    );
+    await untilAssigned(100);
   }, 240_000);
 
   it('Services with names and annotations at the limits are served like any other', async () => {
@@ -186,13 +200,14 @@ clusterStories('controllers in trouble', [], () => {
     const annotations = { note: 'ü'.repeat(100_000), 'metallb.io/loadBalancerIPs': '203.0.113.9' };
     const ports = Array.from({ length: 100 }, (_, at) => ({ name: `p${at}`, port: at + 1, protocol: 'TCP' }));
     const web = loadBalancer(name, { ports, allocateLoadBalancerNodePorts: false }, { labels, annotations });
-    await cluster.api.create(POOL);
+    await freshPool();
     await cluster.api.create(web);
     await untilAddresses(cluster, web, '203.0.113.9');
   });
 
   it('a quiet cluster sees no write and no question', async () => {
-    await cluster.api.apply(POOL, ...flood(20));
+    await freshPool();
+    await cluster.api.apply(...flood(20));
     await untilAllDistinct(cluster, 20);
     const audit = new Audit(cluster);
     const isQuiet = async (): Promise<boolean> => {
@@ -209,7 +224,8 @@ clusterStories('controllers in trouble', [], () => {
 
   it('the API server is started again: nothing changes, and work goes on', async () => {
     const web = loadBalancer('web');
-    await cluster.api.apply(POOL, web);
+    await freshPool();
+    await cluster.api.apply(web);
     await untilAddresses(cluster, web, '203.0.113.0');
     await cluster.control.restartApiServer();
     const another = loadBalancer('another');
@@ -220,7 +236,8 @@ clusterStories('controllers in trouble', [], () => {
 
   it('etcd is away for 30 s: nothing changes, and work goes on', async () => {
     const web = loadBalancer('web');
-    await cluster.api.apply(POOL, web);
+    await freshPool();
+    await cluster.api.apply(web);
     await untilAddresses(cluster, web, '203.0.113.0');
     await cluster.control.stopEtcd('SIGKILL');
     await new Promise((resolve) => setTimeout(resolve, 30_000));
