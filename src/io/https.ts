@@ -132,5 +132,7 @@ function reply(response: Reply, { status, type, body }: Answer): void {
   response.setHeader('content-length', Buffer.byteLength(body));
   response.setHeader('cache-control', 'no-store');
   response.setHeader('x-content-type-options', 'nosniff');
+  // who keeps a connection goes on asking a server that hangs, though others are ready to answer
+  if (response.req.httpVersionMajor === 1) response.setHeader('connection', 'close');
   (response as ServerResponse).end(body);
 }
