@@ -128,10 +128,18 @@ export class SpeakerStatus {
       const target = targetOf(write, namespace);
       const key = `${target.name} ${target.subresource ?? ''}`;
       handed.set(key, write);
-      if (this.#handed.get(key) !== write) queue.want({ target, rank: 'inform', change: changeOf(write, this.#owner) });
+      if (this.#handed.get(key) === write) continue;
+      const done = () => this.#done(key, write);
+      queue.want({ target, rank: 'inform', change: changeOf(write, this.#owner), done });
     }
     for (const [key, write] of this.#handed) if (!handed.has(key)) queue.unwant(targetOf(write, namespace));
     this.#handed = handed;
+  }
+
+  /** Somebody may have undone it already: then it is missing again, and asked for again. */
+  #done(key: string, write: BgpStatusWrite): void {
+    if (this.#handed.get(key) === write) this.#handed.delete(key);
+    this.mark();
   }
 }
 
