@@ -5,6 +5,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { RENDERED, render } from '../../scripts/manifests.ts';
+import { CONTROLLER_FLAGS } from '../../src/cli/controller.ts';
+import { parseGoFlags } from '../../src/cli/go-flags.ts';
+import { SPEAKER_FLAGS } from '../../src/cli/speaker.ts';
 import { fairway, find, kustomized, MANIFESTS, type Rule, sorted, type Webhooks, type Workload } from './objects.ts';
 import { find as findTool } from './tools.ts';
 
@@ -79,6 +82,13 @@ describe.each([
       readOnlyRootFilesystem: true,
       capabilities: { drop: ['ALL'] },
     });
+  });
+
+  it('is given arguments and an environment that its process knows', () => {
+    const flags = name === 'controller' ? CONTROLLER_FLAGS : SPEAKER_FLAGS;
+    expect(parseGoFlags(flags, container?.args ?? [], {})).toMatchObject({ port: 9120, 'log-level': 'info' });
+    const known = Object.values(flags).flatMap((flag) => ('env' in flag ? [flag.env] : []));
+    expect(container?.env.map((each) => each.name).filter((each) => !known.some((env) => env === each))).toEqual([]);
   });
 
   it('serves metrics on 9120 and is asked for its health on 17472', () => {

@@ -4,6 +4,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { CONTROLLER_FLAGS } from '../../src/cli/controller.ts';
+import { parseGoFlags } from '../../src/cli/go-flags.ts';
+import { SPEAKER_FLAGS } from '../../src/cli/speaker.ts';
 import {
   type AlertRules,
   chart,
@@ -156,6 +159,9 @@ describe.skipIf(findTool('helm') === undefined)('the chart (needs helm)', () => 
     expect(speaker).toContain('--log-level=all');
     expect(speaker).toContain('--ignore-exclude-lb');
     expect(speaker).not.toContain('--metrics-cert-dir=/etc/metrics');
+    // and both processes take them
+    expect(parseGoFlags(CONTROLLER_FLAGS, controller, {})).toMatchObject({ port: 7472, 'lb-class': 'example.com/lb' });
+    expect(parseGoFlags(SPEAKER_FLAGS, speaker, {})).toMatchObject({ 'ignore-exclude-lb': true });
   });
 
   it('selects the mode of the rules as MetalLB’s values do', () => {
