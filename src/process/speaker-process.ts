@@ -78,6 +78,7 @@ export class SpeakerProcess {
   readonly #queue: WriteQueue;
   readonly #status: SpeakerStatus;
   readonly #doors: (HttpDoor | HttpsDoor)[] = [];
+  #local: HttpDoor | undefined;
   #surroundings: Surroundings = {};
   #syncedAt: number | undefined;
   #remarks: readonly string[] = [];
@@ -127,6 +128,11 @@ export class SpeakerProcess {
     void speaker.#findOwner();
     void speaker.#watch();
     return speaker;
+  }
+
+  /** Where state and metrics are for who is on this machine; undefined: that address could not be had. */
+  get http(): HttpDoor | undefined {
+    return this.#local;
   }
 
   /** The last events, for the line that a crash leaves. */
@@ -187,7 +193,8 @@ export class SpeakerProcess {
     this.#doors.push(await serveHttp('127.0.0.1', ports.health, health));
     const routes = { '/api/v1/state': () => json(this.state()), '/metrics': scrape, ...health };
     try {
-      this.#doors.push(await serveHttp(local.address, local.port, routes));
+      this.#local = await serveHttp(local.address, local.port, routes);
+      this.#doors.push(this.#local);
     } catch (fault) {
       // for people on this machine alone: no reason to end
       this.#log.warn({ op: 'http', error: (fault as Error).message }, 'the state is not served on this machine');
