@@ -128,6 +128,8 @@ export class CertificateKeeper {
   async #renew(material: KeyMaterial | undefined, { what, because }: Renewal): Promise<void> {
     const { api, namespace, secret, dnsName, clock, say } = this.#options;
     const now = clock.date();
+    // of what was judged: while keys are made another replica may come first
+    const resourceVersion = this.#secret.resourceVersion(`${namespace}/${secret}`);
     const old = { cert: firstOf(material?.caCert ?? ''), key: material?.caKey ?? '' };
     const ca = what === 'server' ? old : await issueCa(now);
     const server = await issueServer(ca, [dnsName], now);
@@ -140,7 +142,6 @@ export class CertificateKeeper {
       'tls.key': encode(server.key),
     };
     const target = { kind: SECRETS, namespace, name: secret };
-    const resourceVersion = this.#secret.resourceVersion(`${namespace}/${secret}`);
     const object =
       resourceVersion === undefined
         ? await api.create(target, { ...SECRET_NAMING, metadata: { namespace, name: secret }, data })

@@ -163,6 +163,8 @@ describe('the certificate of the webhooks', () => {
       () => a.served.length > 0 && a.served.at(-1)?.cert === b.served.at(-1)?.cert,
       1_000,
     );
+    const made = [...a.said, ...b.said].filter((text) => text.startsWith('the certificate of the webhooks is new'));
+    expect(made).toHaveLength(1);
     const { 'ca.crt': ca = '' } = secret();
     await door.pass('one CA', () => bundles().every((bundle) => bundle === ca), 1_000);
     expect(await trusts(ca, a.served.at(-1) as Issued)).toBe(true);
