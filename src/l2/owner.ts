@@ -1,0 +1,371 @@
+// Who answers for which address on one segment, as one speaker sees it: a pure machine, one for each interface that serves
+// addresses. Three kinds of evidence are never mixed: who is heard (BFD and statements, authenticated), who claims what (the
+// statements), and what the LAN shows (frames, unauthenticated). Called by whoever owns the sockets, who drains them before a
+// tick is given and stops answering before anything else when the machine says so.
+
+import { compareAddresses } from '../net/address.ts';
+import { OFF, type Step, type Tick, unreachable } from '../net/machine.ts';
+import { settleConflict } from './conflict.ts';
+import type { ClaimCause, Effects, OwnerEffect, OwnerEvent, ReleaseCause } from './event.ts';
+import { confirm, gatewayAnswered, gatewayAt, gatewayHolds, watchGateway } from './gateway.ts';
+import { give, handed, receive } from './handover.ts';
+import { hear, heardNow } from './hear.ts';
+import { answered, question } from './question.ts';
+import type { Address, LinkFacts, Segment, Wanted } from './segment.ts';
+import { HEARD_MS, isOurs, isReady, markAll, memberWith, QUIET_MS, recall, START_MS, silenceOf } from './segment.ts';
+import { isFree, judgeSuspects, onOther, onSeen } from './stranger.ts';
+import { TELL_EVERY_MS, tell, tellSoon, updateRow } from './tell.ts';
+import { heldBy, turnMs } from './vacancy.ts';
+
+/** A turn that comes later than this after it was due trusts nothing that was known before. */
+const LATE_MS = 600;
+const LATE_PAUSE_MS = 150;
+/** To hand everything over in, when leaving; and for the last word to be said three times. */
+const LEAVE_MS = 5_000;
+const GOODBYE_MS = 80;
+
+/** When the machine must be given a tick though nothing happened. */
+export function dueAt({ dueAt: due }: Segment): number {
+  return due;
+}
+
+/** The addresses that requests are to be answered for now. */
+export function answers(segment: Segment): readonly Address['ip'][] {
+  return [...segment.addresses.values()].filter(({ answering }) => answering).map(({ ip }) => ip);
+}
+
+export function step(segment: Segment, event: OwnerEvent, tick: Tick): Step<Segment, OwnerEffect> {
+  const effects: Effects = [];
+  const { now } = tick;
+  if (now - segment.dueAt > LATE_MS) onLate(segment, now - segment.dueAt, now, effects);
+  switch (event.on) {
+    case 'wanted':
+      onWanted(segment, event.addresses, effects);
+      break;
+    case 'settings':
+      segment.settings = event.settings;
+      markAll(segment);
+      break;
+    case 'link':
+      onLink(segment, event.facts, now, effects);
+      break;
+    case 'serving':
+      if (segment.serving !== event.ready) segment.changed = true;
+      segment.serving = event.ready;
+      markAll(segment);
+      break;
+    case 'told': {
+      const drop = hear(segment, event.statement, tick, effects);
+      if (drop !== undefined) segment.drops = { ...segment.drops, [drop]: (segment.drops[drop] ?? 0) + 1 };
+      else if (event.statement.here) receives(segment, now);
+      break;
+    }
+    case 'frame':
+      onFrame(segment, event, now, effects);
+      break;
+    case 'tick':
+      for (const [station, at] of event.heard) {
+        const member = segment.members.get(station);
+        if (member !== undefined && !member.gone) heardNow(segment, member, at, effects);
+      }
+      onTick(segment, now);
+      break;
+    case 'leave':
+      segment.leaving = true;
+      segment.leaveBy = now + LEAVE_MS;
+      segment.changed = true;
+      markAll(segment);
+      break;
+    default:
+      return unreachable(event);
+  }
+  settle(segment, now, effects);
+  return [segment, effects];
+}
+
+/** Everything that may follow from what happened, and from time having passed. */
+function settle(segment: Segment, now: number, effects: Effects): void {
+  let due = OFF;
+  for (const member of segment.members.values()) {
+    const silence = silenceOf(member, now);
+    if (member.heard && silence > HEARD_MS) {
+      member.heard = false;
+      member.stableSince = OFF;
+      markAll(segment);
+      effects.push({ report: 'l2-member', node: member.node, link: member.link, heard: false });
+    }
+    if (!member.quiet && silence > QUIET_MS) {
+      member.quiet = true;
+      markAll(segment);
+    }
+    if (!member.quiet) due = Math.min(due, now + QUIET_MS - silence + 1);
+    else if (member.heard) due = Math.min(due, now + HEARD_MS - silence + 1);
+    due = Math.min(due, question(segment, member, now, effects));
+  }
+  due = Math.min(due, watchGateway(segment, now, effects), judgeSuspects(segment, now, effects));
+  const ready = isReady(segment, now);
+  if (ready !== segment.ready) {
+    segment.ready = ready;
+    segment.changed = true;
+    markAll(segment);
+  }
+  for (const ip of segment.pending) {
+    if ((segment.addresses.get(ip)?.dueAt ?? OFF) <= now) segment.dirty.add(ip);
+  }
+  for (const ip of segment.dirty) {
+    const address = segment.addresses.get(ip);
+    if (address !== undefined) judge(segment, address, now, effects);
+  }
+  segment.dirty.clear();
+  depart(segment, now, effects);
+  tell(segment, now, effects);
+  for (const ip of segment.pending) due = Math.min(due, segment.addresses.get(ip)?.dueAt ?? OFF);
+  if (now < segment.readyAt) due = Math.min(due, segment.readyAt);
+  segment.dueAt = Math.min(due, segment.tellAt, segment.sweepAt, segment.leaveBy);
+}
+
+/** The rules, for one address. */
+function judge(segment: Segment, address: Address, now: number, effects: Effects): void {
+  address.dueAt = OFF;
+  if (address.claim !== undefined) judgeOwned(segment, address, now, effects);
+  if (address.claim === undefined) {
+    judgeUnowned(segment, address, now, effects);
+    if (address.claim !== undefined) judgeOwned(segment, address, now, effects);
+  }
+  updateRow(segment, address, now);
+  if (address.dueAt === OFF) segment.pending.delete(address.ip);
+  else segment.pending.add(address.ip);
+}
+
+function judgeOwned(segment: Segment, address: Address, now: number, effects: Effects): void {
+  if (address.wanted.foreign) {
+    release(segment, address, 'foreign', undefined, effects);
+    return;
+  }
+  const lost = settleConflict(segment, address, now, effects);
+  if (lost !== undefined) {
+    release(segment, address, lost.because, lost.to, effects);
+    return;
+  }
+  if (address.answering) confirm(segment, address, now, effects);
+  else if (now >= segment.readyAt) resume(address, effects);
+  else recall(address, segment.readyAt);
+  if (give(segment, address, now, effects)) release(segment, address, 'not-candidate', undefined, effects);
+  else if (address.giving?.phase === 'hand') {
+    const to = segment.members.get(address.giving.to)?.node;
+    effects.push({ report: 'l2-released', ip: address.ip, because: 'handed-over', ...(to !== undefined && { to }) });
+  }
+}
+
+function judgeUnowned(segment: Segment, address: Address, now: number, effects: Effects): void {
+  const held = heldBy(segment, address, now);
+  const { giving } = address;
+  const outcome = handed(segment, address, held?.by === 'claim', now);
+  if (outcome !== undefined) address.giving = undefined;
+  if (outcome === 'back') {
+    claim(segment, address, Math.max(address.highest + 1, (giving?.epoch ?? 0) + 2), 'taken-back', effects);
+    return;
+  }
+  if (address.giving !== undefined) return;
+  const offered = receive(segment, address, now);
+  if (offered !== undefined) {
+    claim(segment, address, Math.max(address.highest, offered) + 1, 'handed-over', effects);
+    return;
+  }
+  if (!isReady(segment, now) || !address.candidate || address.wanted.foreign || held !== undefined) {
+    address.vacantSince = OFF;
+    if (address.probe?.is === 'asking') address.probe = undefined;
+    if (held !== undefined) recall(address, held.until);
+    return;
+  }
+  if (address.vacantSince === OFF) address.vacantSince = now;
+  const turn = address.vacantSince + turnMs(segment, address, now);
+  if (now < turn) recall(address, turn);
+  else if (isFree(segment, address, now, effects)) claim(segment, address, address.highest + 1, 'vacant', effects);
+}
+
+function claim(segment: Segment, address: Address, epoch: number, because: ClaimCause, effects: Effects): void {
+  const { ip } = address;
+  address.claim = epoch;
+  address.highest = epoch;
+  address.ownerKnown = true;
+  address.answering = true;
+  address.vacantSince = OFF;
+  address.conflictSince = OFF;
+  address.taking = undefined;
+  address.confirmation = undefined;
+  if (because !== 'taken-back') address.tried = [];
+  segment.changed = true;
+  effects.push({ do: 'answer', ip }, { do: 'announce', ip }, { report: 'l2-claimed', ip, epoch, because });
+}
+
+function resume(address: Address, effects: Effects): void {
+  const { ip, claim: epoch = 0 } = address;
+  address.answering = true;
+  effects.push({ do: 'answer', ip }, { report: 'l2-claimed', ip, epoch, because: 'resumed' });
+}
+
+/** Stops answering and says so to all. */
+function release(
+  segment: Segment,
+  address: Address,
+  because: ReleaseCause,
+  to: string | undefined,
+  effects: Effects,
+): void {
+  const { ip, claim: epoch, answering } = address;
+  if (answering) effects.push({ do: 'silence', ip });
+  address.answering = false;
+  address.claim = undefined;
+  address.giving = undefined;
+  address.vacantSince = OFF;
+  address.conflictSince = OFF;
+  address.rival = undefined;
+  address.confirmation = undefined;
+  segment.changed = true;
+  if (epoch !== undefined) effects.push({ report: 'l2-released', ip, because, ...(to !== undefined && { to }) });
+}
+
+function onWanted(segment: Segment, wanted: readonly Wanted[], effects: Effects): void {
+  const before = new Map(segment.addresses);
+  segment.addresses.clear();
+  segment.rows = undefined;
+  segment.changed = true;
+  for (const each of [...wanted].sort((a, b) => compareAddresses(a.ip, b.ip))) {
+    const address = before.get(each.ip) ?? createAddress(segment, each);
+    before.delete(each.ip);
+    if (each.foreign && !(address.wanted.foreign && address.wanted !== each)) {
+      effects.push({ report: 'l2-foreign', ip: each.ip });
+    }
+    address.wanted = each;
+    address.candidate = each.candidates.some(({ node }) => node === segment.node);
+    segment.addresses.set(each.ip, address);
+    segment.dirty.add(each.ip);
+  }
+  for (const address of before.values()) {
+    release(segment, address, 'unwanted', undefined, effects);
+    segment.pending.delete(address.ip);
+  }
+}
+
+function createAddress(segment: Segment, wanted: Wanted): Address {
+  const { ip } = wanted;
+  let highest = 0;
+  let ownerKnown = false;
+  for (const { rows } of segment.members.values()) {
+    const row = rows.get(ip);
+    highest = Math.max(highest, row?.highest ?? 0, row?.claim ?? 0);
+    ownerKnown ||= row?.claim !== undefined;
+  }
+  return {
+    ...{ ip, wanted, candidate: false, claim: undefined, answering: false, highest, ownerKnown, vacantSince: OFF },
+    ...{ conflictSince: OFF, rival: undefined, giving: undefined, tried: [], giveAgainAt: -OFF, taking: undefined },
+    ...{ handoverUntil: -OFF, moves: [], probe: undefined, toldOf: undefined, confirmation: undefined, confirmAt: OFF },
+    ...{ defendedAt: -OFF, row: { ip, candidate: false, highest: 0 }, dueAt: OFF },
+  };
+}
+
+function onLink(segment: Segment, facts: LinkFacts, now: number, effects: Effects): void {
+  const before = segment.facts;
+  segment.facts = facts;
+  segment.changed = true;
+  segment.sweepAt = now;
+  markAll(segment);
+  if (facts.gateway !== segment.gateway?.ip) {
+    segment.gateway = facts.gateway === undefined ? undefined : gatewayAt(facts.gateway, now);
+  }
+  if (facts.carrier !== before.carrier) {
+    // what was known of the LAN was known before the cable was pulled
+    segment.receives = false;
+    segment.readyAt = OFF;
+    segment.asksUntil = OFF;
+    for (const address of segment.addresses.values()) {
+      if (!facts.carrier) release(segment, address, 'carrier-lost', undefined, effects);
+    }
+  } else if (facts.macs.join() !== before.macs.join()) {
+    for (const { ip, answering } of segment.addresses.values()) if (answering) effects.push({ do: 'announce', ip });
+  }
+}
+
+/** A frame of somebody else came in: the port is open. */
+function receives(segment: Segment, now: number): void {
+  if (segment.receives || !segment.facts.carrier) return;
+  segment.receives = true;
+  segment.readyAt = now + START_MS;
+  segment.asksUntil = segment.readyAt;
+  tellSoon(segment, now);
+}
+
+function onFrame(segment: Segment, frame: OwnerEvent & { on: 'frame' }, now: number, effects: Effects): void {
+  const { ip, mac, kind, target } = frame;
+  // our own echo over a second interface of the node is neither a proof nor a conflict
+  if (isOurs(segment, mac)) return;
+  receives(segment, now);
+  if (ip === undefined) return;
+  const { gateway } = segment;
+  if (kind === 'answer') {
+    if (gateway !== undefined && ip === gateway.ip) {
+      gatewayAnswered(gateway, mac, now);
+      const held = target === undefined ? undefined : segment.addresses.get(target.ip);
+      if (held !== undefined && target !== undefined) gatewayHolds(segment, held, isOurs(segment, target.mac), effects);
+    }
+    const member = memberWith(segment, mac);
+    if (member !== undefined) answered(member, ip, now);
+  }
+  const address = segment.addresses.get(ip);
+  if (address !== undefined) onSeen(segment, address, mac, kind, now, effects);
+  else onOther(segment, ip, mac);
+}
+
+function onTick(segment: Segment, now: number): void {
+  if (now < segment.sweepAt) return;
+  segment.sweepAt = now + TELL_EVERY_MS;
+  // fail-back comes with time alone
+  for (const { ip, claim: epoch } of segment.addresses.values()) if (epoch !== undefined) segment.dirty.add(ip);
+}
+
+/** The thread was stopped or starved: stop answering first, ask, and believe nobody dead who may have spoken meanwhile. */
+function onLate(segment: Segment, pausedMs: number, now: number, effects: Effects): void {
+  effects.push({ report: 'l2-late', pausedMs });
+  segment.readyAt = Math.max(segment.readyAt, now + LATE_PAUSE_MS);
+  segment.asksUntil = Math.max(segment.asksUntil, segment.readyAt);
+  segment.changed = true;
+  markAll(segment);
+  for (const address of segment.addresses.values()) {
+    const { ip, answering, claim: epoch } = address;
+    if (answering) effects.push({ do: 'silence', ip });
+    if (answering && epoch !== undefined) effects.push({ report: 'l2-released', ip, because: 'late' });
+    address.answering = false;
+    address.vacantSince = OFF;
+    address.conflictSince = OFF;
+    address.giving = undefined;
+    address.taking = undefined;
+    if (address.probe?.is === 'asking') address.probe = undefined;
+  }
+  for (const member of segment.members.values()) {
+    member.heardAt = Math.min(now, member.heardAt + pausedMs);
+    member.answeredAt = Math.min(now, member.answeredAt + pausedMs);
+    member.asked = [];
+  }
+  if (segment.gateway !== undefined) segment.gateway.answeredAt = Math.min(now, segment.gateway.answeredAt + pausedMs);
+}
+
+/** Leaving: once nothing is left to hand over, or nobody is there to take it, the last word is said. */
+function depart(segment: Segment, now: number, effects: Effects): void {
+  if (!segment.leaving) return;
+  if (segment.gone) {
+    if (now < segment.leaveBy) return;
+    segment.leaveBy = OFF;
+    effects.push({ report: 'left' });
+    return;
+  }
+  const all = [...segment.addresses.values()];
+  if (now < segment.leaveBy && all.some(({ giving }) => giving !== undefined)) return;
+  for (const address of all) {
+    if (address.claim !== undefined) release(segment, address, 'leaving', undefined, effects);
+    updateRow(segment, address, now);
+  }
+  segment.gone = true;
+  segment.changed = true;
+  segment.leaveBy = now + GOODBYE_MS;
+}

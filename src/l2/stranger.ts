@@ -1,0 +1,163 @@
+// Who else has the address? Before it is taken for the first time it is probed (RFC 5227 §2.1, RFC 4862 §5.4), and whoever
+// is seen with it later is looked into: a node of ours, a proxy that answers for everything, or a stranger. Strangers are told
+// of and defended against (RFC 5227 §2.4 (c)); an address is never given up to one. Called by `owner`.
+
+import type { Ip, Mac } from '../net/address.ts';
+import { OFF } from '../net/machine.ts';
+import type { Effects, FrameKind } from './event.ts';
+import type { Address, Segment, Suspect } from './segment.ts';
+import { isHeard, memberWith, recall } from './segment.ts';
+
+// RFC 5227 §1.1 has 1 s before, 1-2 s between and 2 s after its probes: with these a Service would wait six seconds.
+const PROBES = 3;
+const PROBE_EVERY_MS = 100;
+const PROBE_WAIT_MS = 200;
+const CHECK_MS = 300;
+const AGAIN_MS = 10_000;
+/** An unheard node that answers is asked again so soon, for its answer holds the address. */
+const NODE_AGAIN_MS = 1_000;
+/** RFC 5227 §1.1 DEFEND_INTERVAL. */
+const DEFEND_INTERVAL_MS = 10_000;
+const VERDICT_MS = 60_000;
+const MOST_SUSPECTS = 256;
+
+/** Whether the address may be taken as far as the LAN shows; goes on with asking. */
+export function isFree(segment: Segment, address: Address, now: number, effects: Effects): boolean {
+  const { probe, ip, ownerKnown } = address;
+  // the owner was known: that one has been asked
+  if (ownerKnown && probe === undefined) return true;
+  switch (probe?.is) {
+    case 'free':
+      return true;
+    case 'taken':
+      if (now >= probe.againAt) address.probe = undefined;
+      else {
+        recall(address, probe.againAt);
+        return false;
+      }
+      break;
+    case 'asking':
+      if (now < probe.nextAt) {
+        recall(address, probe.nextAt);
+        return false;
+      }
+      if (probe.asked === PROBES) {
+        if (isUnderCheck(segment, ip)) recall(address, now + CHECK_MS);
+        else address.probe = { is: 'free' };
+        return address.probe?.is === 'free';
+      }
+      break;
+    default:
+  }
+  const asked = (address.probe?.is === 'asking' ? address.probe.asked : 0) + 1;
+  const nextAt = now + (asked === PROBES ? PROBE_WAIT_MS : PROBE_EVERY_MS);
+  address.probe = { is: 'asking', asked, nextAt };
+  effects.push({ do: 'ask', ip });
+  recall(address, nextAt);
+  return false;
+}
+
+function isUnderCheck(segment: Segment, ip: Ip): boolean {
+  for (const { is, ips } of segment.suspects.values()) if (is === 'checked' && ips.has(ip)) return true;
+  return false;
+}
+
+/** A frame of a MAC that is not ours, with an address that we want served. */
+export function onSeen(
+  segment: Segment,
+  address: Address,
+  mac: Mac,
+  kind: FrameKind,
+  now: number,
+  effects: Effects,
+): void {
+  // RFC 5227 §2.4: a probe claims nothing
+  if (kind === 'probe') return;
+  const member = memberWith(segment, mac);
+  if (member !== undefined) {
+    // the kernel of a node may answer as well (IPVS); one that is not heard may own the address without our knowing
+    if (address.probe?.is === 'asking' && !isHeard(member, now)) takenByNode(segment, address, mac, now, effects);
+    return;
+  }
+  const known = segment.suspects.get(mac);
+  if (known !== undefined && (known.is === 'checked' || now - known.since < VERDICT_MS)) {
+    if (known.is === 'checked') known.ips.add(address.ip);
+    else conclude(segment, address, mac, known, now, effects);
+    return;
+  }
+  if (segment.suspects.size >= MOST_SUSPECTS && known === undefined) dropOldest(segment);
+  const { controls, candidates } = address.wanted;
+  segment.suspects.set(mac, { is: 'checked', since: now, ips: new Set([address.ip]), controls, answered: new Set() });
+  for (const ip of controls) effects.push({ do: 'ask', ip });
+  for (const { node } of candidates) {
+    const ip = segment.facts.nodes.get(node);
+    if (ip !== undefined && node !== segment.node) effects.push({ do: 'ask', ip });
+  }
+}
+
+function dropOldest(segment: Segment): void {
+  for (const [mac, { is }] of segment.suspects) {
+    if (is === 'checked') continue;
+    segment.suspects.delete(mac);
+    return;
+  }
+  const [first] = segment.suspects.keys();
+  if (first !== undefined) segment.suspects.delete(first);
+}
+
+/** A frame with an address that is none of those we want served: the answer to a check, perhaps. */
+export function onOther(segment: Segment, ip: Ip, mac: Mac): void {
+  const suspect = segment.suspects.get(mac);
+  if (suspect?.is !== 'checked') return;
+  if (suspect.controls.includes(ip)) suspect.answered.add(ip);
+  for (const host of segment.facts.nodes.values()) if (host === ip) suspect.is = 'node';
+}
+
+/** Ends the checks that have waited long enough. Returns when to be called again. */
+export function judgeSuspects(segment: Segment, now: number, effects: Effects): number {
+  let due = OFF;
+  for (const [mac, suspect] of segment.suspects) {
+    const open = suspect.is === 'checked' || (suspect.is === 'node' && suspect.ips.size > 0);
+    if (!open) continue;
+    if (now < suspect.since + CHECK_MS) {
+      due = Math.min(due, suspect.since + CHECK_MS);
+      continue;
+    }
+    if (suspect.is === 'checked') {
+      const proxy = suspect.controls.length >= 2 && suspect.controls.every((ip) => suspect.answered.has(ip));
+      suspect.is = proxy ? 'proxy' : 'stranger';
+      if (proxy) effects.push({ report: 'l2-proxy', mac });
+    }
+    suspect.since = now;
+    for (const ip of suspect.ips) {
+      const address = segment.addresses.get(ip);
+      if (address !== undefined) conclude(segment, address, mac, suspect, now, effects);
+    }
+    suspect.ips.clear();
+  }
+  return due;
+}
+
+function conclude(segment: Segment, address: Address, mac: Mac, { is }: Suspect, now: number, effects: Effects): void {
+  segment.dirty.add(address.ip);
+  if (is === 'node' && address.probe?.is === 'asking') takenByNode(segment, address, mac, now, effects);
+  if (is !== 'stranger') return;
+  if (address.claim !== undefined) {
+    if (now - address.defendedAt < DEFEND_INTERVAL_MS) return;
+    // RFC 5227 §2.4 (c): one announcement an interval, and never give way
+    address.defendedAt = now;
+    effects.push({ report: 'l2-stranger', ip: address.ip, mac, claimed: true }, { do: 'announce', ip: address.ip });
+  } else if (address.probe?.is === 'asking') {
+    const claimed = segment.settings.conflict === 'warn' || address.wanted.established;
+    if (address.toldOf !== mac) effects.push({ report: 'l2-stranger', ip: address.ip, mac, claimed });
+    address.toldOf = mac;
+    address.probe = claimed ? { is: 'free' } : { is: 'taken', mac, by: 'stranger', againAt: now + AGAIN_MS };
+  }
+}
+
+function takenByNode(segment: Segment, address: Address, mac: Mac, now: number, effects: Effects): void {
+  address.probe = { is: 'taken', mac, by: 'node', againAt: now + NODE_AGAIN_MS };
+  segment.dirty.add(address.ip);
+  if (address.toldOf !== mac) effects.push({ report: 'l2-unheard-owner', ip: address.ip, mac });
+  address.toldOf = mac;
+}
