@@ -2,7 +2,7 @@
 
 import type { NetworkInterfaceInfo } from 'node:os';
 import { describe, expect, it } from 'vitest';
-import { linkOf } from '../../src/io/link.ts';
+import { connectedSubnets, linkOf } from '../../src/io/link.ts';
 import type { Ip } from '../../src/net/address.ts';
 
 const info = (address: string, internal = false) => ({ address, internal }) as NetworkInterfaceInfo;
@@ -43,5 +43,18 @@ describe('the link of a connection', () => {
       ipv6: ['2001:db8::1'],
     });
     expect(linkOf(ip('198.51.100.1'), { lo: [...lo, info('198.51.100.1')] })?.ipv6).toEqual([]);
+  });
+});
+
+describe('the subnets of this machine', () => {
+  const on = (...cidrs: readonly (string | null)[]) => cidrs.map((cidr) => ({ cidr }) as NetworkInterfaceInfo);
+
+  it('are those of its addresses, each once; an address by itself is on none', () => {
+    const interfaces = {
+      lo: on('127.0.0.1/8', '::1/128', '203.0.113.9/32'),
+      eth0: on('192.0.2.10/24', '192.0.2.11/24', '2001:db8::10/64'),
+      eth1: on('10.1.2.3/30', null),
+    };
+    expect(connectedSubnets(interfaces)).toEqual(['10.1.2.0/30', '127.0.0.0/8', '192.0.2.0/24', '2001:db8::/64']);
   });
 });
