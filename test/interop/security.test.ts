@@ -164,3 +164,42 @@ stories('a connection bound to a link', ['FRR', 'tcpdump'], () => {
     expect(speaker.daemon.running).toBe(true);
   });
 });
+
+// How each kind of link is put over eth1 of the node, and what the router needs on its side: [node's lines, router's lines].
+const OVER: Readonly<Record<'vrf' | 'vlan' | 'bond', readonly [node: readonly string[], router: readonly string[]]>> = {
+  vrf: [
+    ['link add over0 type vrf table 10', 'link set over0 up', 'link set eth1 master over0 up'],
+    ['link set eth2 up'],
+  ],
+  vlan: [
+    ['link set eth1 up', 'link add link eth1 name over0 type vlan id 7', 'link set over0 up'],
+    ['link set eth2 up', 'link add link eth2 name over0 type vlan id 7', 'link set over0 up'],
+  ],
+  bond: [
+    ['link add over0 type bond mode active-backup', 'link set eth1 master over0', 'link set over0 up'],
+    ['link set eth2 up'],
+  ],
+};
+
+for (const kind of ['vrf', 'vlan', 'bond'] as const) {
+  stories(
+    `a session over a ${kind} link`,
+    ['FRR'],
+    () => {
+      const lab = useLab(1);
+
+      it('announces through it', async () => {
+        const [ours, theirs] = OVER[kind];
+        lab.ip('n1', `link add eth1 type veth peer name eth2 netns ${lab.namespace('r')}`, ...ours);
+        lab.ip('r', ...theirs, `addr add 198.18.255.1/30 dev ${kind === 'vlan' ? 'over0' : 'eth2'}`);
+        lab.ip('n1', `addr add 198.18.255.2/30 dev ${kind === 'vrf' ? 'eth1' : 'over0'}`);
+        const peers = [{ address: '198.18.255.2', local: '198.18.255.1', as: 64501, families: ['ipv4'] as const }];
+        const router = await startFrr(lab, { as: 64512, peers });
+        const spec = { myASN: 64501, peerASN: 64512, peerAddress: '198.18.255.1', vrf: 'over0' };
+        startSpeaker(lab, 'n1', [...cluster(), bgpPeer('tor', spec)]);
+        expect(await untilPaths(router, ROUTE.ipv4)).toMatchObject([{ from: '198.18.255.2' }]);
+      });
+    },
+    [kind],
+  );
+}

@@ -43,9 +43,15 @@ export function lacking(...programs: readonly Program[]): string[] {
   return mayMakeNamespaces() ? absent : ['not permitted to make network namespaces', ...absent];
 }
 
-/** Stories that need programs: run, or skipped with the reason in their name. */
-export function stories(title: string, programs: readonly Program[], tell: () => void): void {
+/** Stories that need programs, or kinds of links that not every kernel has: run, or skipped with the reason in their name. */
+export function stories(
+  title: string,
+  programs: readonly Program[],
+  tell: () => void,
+  links: readonly string[] = [],
+): void {
   const reasons = lacking(...programs);
+  if (mayMakeNamespaces()) reasons.push(...links.filter(isMissing).map((kind) => `no links of type ${kind}`));
   const name = reasons.length === 0 ? title : `${title} (skipped: ${reasons.join(', ')})`;
   describe.skipIf(reasons.length > 0)(name, tell);
 }
@@ -56,6 +62,21 @@ function isExecutable(path: string): boolean {
     return true;
   } catch {
     return false;
+  }
+}
+
+/** Does this kernel not know links of this kind? */
+function isMissing(kind: string): boolean {
+  try {
+    // what a VRF demands, the others ignore or refuse: so each is asked in its own way
+    const options = kind === 'vrf' ? ['table', '10'] : kind === 'vlan' ? ['id', '7'] : [];
+    const under = kind === 'vlan' ? ['link', 'lo'] : [];
+    execFileSync('unshare', ['--net', 'ip', 'link', 'add', ...under, 'name', 'probe', 'type', kind, ...options], {
+      stdio: 'ignore',
+    });
+    return false;
+  } catch {
+    return true;
   }
 }
 
