@@ -5,8 +5,8 @@
 
 import { type Condition, readConditions, settleCondition } from './config/condition.ts';
 import type { Config } from './config/config.ts';
-import { parseConfig } from './config/parse.ts';
-import type { ApiObject, BgpType, IPAddressPool, Labelled, Resource, Resources } from './config/resource.ts';
+import { createKeeper, type Keeper, putInForce } from './config/in-force.ts';
+import type { ApiObject, BgpType, Invalid, IPAddressPool, Labelled, Resource, Resources } from './config/resource.ts';
 import { type Allocation, type AllocationEvent, type Allocations, allocate, notOurs } from './plan/allocate.ts';
 import type { PoolCounters } from './plan/count.ts';
 import { REASONS } from './plan/explain.ts';
@@ -54,7 +54,7 @@ export interface Seen {
   readonly others: ReadonlyMap<string, Resource>;
   readonly namespaces: ReadonlyMap<string, Labelled>;
   /** Why a resource of the configuration cannot be read; the first counts. */
-  readonly problems: readonly { readonly invalid: { readonly message: string } }[];
+  readonly problems: readonly { readonly invalid: Invalid }[];
 }
 
 export interface ControllerOptions {
@@ -102,7 +102,9 @@ export interface ControllerState {
   readonly known: Map<ServiceKey, Known>;
   readonly writes: Map<ServiceKey, ServiceWrite>;
   last: Round | undefined;
-  parsed: Parsed | undefined;
+  readonly keeper: Keeper;
+  /** With what it was gathered from. */
+  gathered: { readonly from: readonly unknown[]; readonly all: Resources };
   pools: ReadonlyMap<string, IPAddressPool>;
   /** As this process wanted them last, exactly. */
   counters: ReadonlyMap<string, PoolStatus>;
@@ -115,24 +117,21 @@ interface Known {
   readonly allocation: Allocation | undefined;
 }
 
-interface Parsed {
-  readonly from: readonly unknown[];
-  readonly outcome: { readonly config: Config } | { readonly refused: string };
-}
-
 export function createController(options: ControllerOptions): ControllerState {
+  const { bgpType, namespace } = options;
   return {
     options,
+    keeper: createKeeper({ bgpType, namespace }),
+    gathered: { from: [], all: resourcesOf([], new Map(), new Map()) },
     ...{ services: new Map(), known: new Map(), writes: new Map() },
-    ...{ last: undefined, parsed: undefined, pools: new Map(), counters: new Map() },
+    ...{ last: undefined, pools: new Map(), counters: new Map() },
   };
 }
 
 /** One round; changes the state. `now`: RFC 3339. */
 export function control(state: ControllerState, seen: Seen, now: string): Round {
   const { last, options, known, writes } = state;
-  const outcome = configure(state, seen);
-  const config = 'config' in outcome ? outcome.config : last?.config;
+  const { config, refused } = putInForce(state.keeper, gather(state, seen), seen.problems[0]?.invalid);
   takeServices(state, seen);
   const { services } = state;
   const snapshot = { config, services, endpoints: new Map(), nodes: new Map(), settings: options.settings };
@@ -152,7 +151,6 @@ export function control(state: ControllerState, seen: Seen, now: string): Round 
     const news = before?.allocation !== allocation && (before !== undefined || write !== undefined);
     if (news) for (const event of allocation?.events ?? []) events.push({ ...event, service });
   }
-  const refused = 'refused' in outcome ? outcome.refused : undefined;
   const pools = poolWrites(state, seen.pools, allocations.pools);
   state.last = { config, refused, allocations, services: new Map(writes), pools, events };
   return state.last;
@@ -168,19 +166,14 @@ export function rewrite(state: ControllerState, record: ServiceRecord, now: stri
   return serviceWrite(record, known.allocation, state.options.settings, now)?.patch;
 }
 
-/** The new configuration as a whole, or why it is none. Read anew only when something in it changed. */
-function configure(state: ControllerState, { pools, others, namespaces, problems }: Seen): Parsed['outcome'] {
-  const [problem] = problems;
-  if (problem !== undefined) return { refused: problem.invalid.message };
+/** What a configuration is made of; the same object while nothing in it changed. */
+function gather(state: ControllerState, { pools, others, namespaces }: Seen): Resources {
   state.pools = steadyPools(state.pools, pools);
   const from = [...state.pools.values(), others, namespaces];
-  const before = state.parsed;
-  if (before?.from.length === from.length && from.every((each, at) => each === before.from[at])) return before.outcome;
-  const { bgpType, namespace } = state.options;
-  const parsed = parseConfig(resourcesOf([...state.pools.values()], others, namespaces), { bgpType, namespace });
-  const outcome = 'config' in parsed ? parsed : { refused: parsed.invalid.message };
-  state.parsed = { from, outcome };
-  return outcome;
+  const { gathered } = state;
+  if (gathered.from.length === from.length && from.every((each, at) => each === gathered.from[at])) return gathered.all;
+  state.gathered = { from, all: resourcesOf([...state.pools.values()], others, namespaces) };
+  return state.gathered.all;
 }
 
 function resourcesOf(

@@ -6,6 +6,7 @@ import type { Path } from '../bgp/attribute.ts';
 import { communityText, extendedCommunityText, largeCommunityText } from '../bgp/community.ts';
 import { familyName } from '../bgp/nlri.ts';
 import type { PeerView } from '../bgp/view.ts';
+import type { ReflectorState } from '../k8s/reflector.ts';
 import type { Family, Prefix } from '../net/address.ts';
 import type { Allocations } from '../plan/allocate.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -56,6 +57,13 @@ function messages(counts: Readonly<Record<string, number>>): Readonly<Record<str
 
 function byFamily(counts: Readonly<Record<Family, number>>): Readonly<Record<string, number>> {
   return { [familyName('ipv4')]: counts.ipv4, [familyName('ipv6')]: counts.ipv6 };
+}
+
+/** How one kind is read from the API server. `now` is of the clock that `heardAt` is told by, ms. */
+export function kindJson(kind: string, state: ReflectorState | undefined, now: number) {
+  if (state === undefined) return { kind, synced: false, is: 'waiting', ageMs: null, problem: '' };
+  const { heardAt, problem = '', ...rest } = state;
+  return { kind, ...rest, ageMs: heardAt === undefined ? null : Math.round(now - heardAt), problem };
 }
 
 /** A prefix with its path attributes, communities of all kinds in one list, as `plan` prints them. */

@@ -26,7 +26,7 @@ import { WriteQueue } from '../k8s/write.ts';
 import { lineOfApiReport } from '../observe/api-log.ts';
 import { CONTROLLER_METRICS, type ControllerObserved } from '../observe/controller-metrics.ts';
 import { linesOfAllocations } from '../observe/log.ts';
-import { servicesJson } from '../observe/state.ts';
+import { kindJson, servicesJson } from '../observe/state.ts';
 import { ControllerCaches } from './controller-caches.ts';
 import { openMetricsDoor } from './metrics-door.ts';
 import { Session } from './session.ts';
@@ -86,7 +86,7 @@ export class ControllerProcess {
   readonly #doors: (HttpDoor | HttpsDoor)[] = [];
   #owner: Owner | undefined;
   #session: Session | undefined;
-  #round_: Round | undefined;
+  #last: Round | undefined;
   #saidRivals = '';
   #fell = false;
   #later: NodeJS.Timeout | undefined;
@@ -165,13 +165,13 @@ export class ControllerProcess {
         namespace,
         ageMs: ages.length === 0 ? null : Math.round(Math.max(...ages)),
         configuration: {
-          accepted: this.#round_?.config !== undefined && this.#round_.refused === undefined,
-          error: this.#round_?.refused ?? '',
+          accepted: this.#last?.config !== undefined && this.#last.refused === undefined,
+          error: this.#last?.refused ?? '',
         },
-        kinds: all.map(({ plural, state }) => ({ kind: plural, ...state })),
+        kinds: all.map(({ plural, state }) => kindJson(plural, state, this.#clock.now())),
       },
       leader: { holder: this.#lease.holder, leads: this.#lease.leads(), rivals: this.#rivals.names ?? [] },
-      services: servicesJson(this.#round_?.allocations, undefined),
+      services: servicesJson(this.#last?.allocations, undefined),
       peers: [],
       layer2: { segments: [], claims: [] },
     };
@@ -315,9 +315,9 @@ export class ControllerProcess {
 
   #round(): void {
     if (this.#session === undefined || !this.#caches.synced || !this.#mayWrite()) return;
-    const before = this.#round_;
+    const before = this.#last;
     const round = this.#session.round(this.#caches.seen());
-    this.#round_ = round;
+    this.#last = round;
     this.#counts.updates++;
     if (round.refused !== undefined) this.#counts.updateErrors++;
     if (round.refused !== before?.refused && round.refused !== undefined) {
@@ -369,10 +369,10 @@ export class ControllerProcess {
   #observed(): ControllerObserved {
     return {
       ...{ counts: this.#counts, leads: this.#lease.leads(), rivals: this.#rivals.names?.length ?? 0 },
-      allocations: this.#round_?.allocations,
+      allocations: this.#last?.allocations,
       configuration: {
-        loaded: this.#round_?.config !== undefined,
-        stale: this.#round_?.refused !== undefined,
+        loaded: this.#last?.config !== undefined,
+        stale: this.#last?.refused !== undefined,
       },
       writes: this.#queue.written,
       pending: this.#queue.pending,

@@ -23,7 +23,7 @@ import { WriteQueue } from '../k8s/write.ts';
 import type { SocketAddress } from '../net/io.ts';
 import { lineOfApiReport } from '../observe/api-log.ts';
 import { SPEAKER_METRICS, type SpeakerObserved } from '../observe/speaker-metrics.ts';
-import { datesFrom, servicesJson } from '../observe/state.ts';
+import { datesFrom, kindJson, servicesJson } from '../observe/state.ts';
 import { createMemory, plan } from '../plan/plan.ts';
 import type { Settings, Surroundings } from '../plan/snapshot.ts';
 import { Announcer } from './announcer.ts';
@@ -172,7 +172,7 @@ export class SpeakerProcess {
           accepted: configuration?.config !== undefined && configuration.refused === undefined,
           error: configuration?.refused ?? '',
         },
-        kinds: this.#caches.all.map(({ plural, state }) => ({ kind: plural, ...state })),
+        kinds: this.#caches.all.map(({ plural, state }) => kindJson(plural, state, this.#clock.now())),
         remarks: this.#remarks,
         problem: this.#staleness().join('; '),
       },

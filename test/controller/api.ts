@@ -2,7 +2,7 @@
 // patch does (RFC 7386), and reads them again as the process would.
 
 import { readResource } from '../../src/config/read.ts';
-import type { ApiObject, Labelled, Resource } from '../../src/config/resource.ts';
+import type { ApiObject, Invalid, Labelled, Resource } from '../../src/config/resource.ts';
 import {
   type ControllerOptions,
   type ControllerState,
@@ -70,13 +70,13 @@ export class TinyApi {
     const others = new Map<string, Resource>();
     const namespaces = new Map<string, Labelled>();
     const unreadable = new Set<string>();
-    const problems: { invalid: { message: string } }[] = [];
+    const problems: { readonly invalid: Invalid }[] = [];
     for (const [key, object] of this.objects) {
       const name = key.slice(key.indexOf(' ') + 1);
       const read = this.#once(object);
       if ('invalid' in read) {
         if (object.kind === 'Service') unreadable.add(name);
-        else problems.push(read as { invalid: { message: string } });
+        else problems.push(read as { readonly invalid: Invalid });
       } else if (object.kind === 'Service') services.set(name, read as ServiceRecord);
       else if (object.kind === 'IPAddressPool') pools.set(name, read as PoolRecord);
       else if (object.kind === 'Namespace') namespaces.set(name, read as Labelled);
