@@ -126,6 +126,7 @@ function prepared(segment: Segment, address: Address, now: number, effects: Effe
     address.claim = undefined;
     address.giving = { ...giving, phase: 'hand', at: now, repeats: 1 };
     segment.changed = true;
+    segment.urgent.add(giving.to);
     recall(address, now + HAND_EVERY_MS);
     return;
   }
@@ -187,6 +188,7 @@ export function receive(segment: Segment, address: Address, now: number): number
       const handover: Handover = { ...offer, phase: 'ack', with: member.station };
       address.taking = { from: member.station, handover, until: now + HANDOVER_MS };
       segment.changed = true;
+      segment.urgent.add(member.station);
     }
   }
   if (address.taking !== undefined) recall(address, address.taking.until);

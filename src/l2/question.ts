@@ -51,7 +51,12 @@ export function question(segment: Segment, member: Member, now: number, effects:
     effects.push({ report: 'l2-owner-still-answers', node: member.node, addresses });
   }
   const { askedAt } = member;
-  const due = [askedAt + ASK_EVERY_MS, askedAt + GIVEN_MS, now + HEARD_MS - silence + 1, member.answeredAt + NO_ANSWER_MS];
+  const due = [
+    askedAt + ASK_EVERY_MS,
+    askedAt + GIVEN_MS,
+    now + HEARD_MS - silence + 1,
+    member.answeredAt + NO_ANSWER_MS,
+  ];
   return Math.min(...due.filter((at) => at > now));
 }
 

@@ -92,6 +92,8 @@ export class LanWorld {
   /** Statements of a node whose cable is out reach the others. */
   otherPath = false;
   hasStatus = false;
+  /** How far apart the speakers start. */
+  startWithinMs = 300;
   /** `a>b`: frames from a never reach b. */
   readonly cuts = new Set<string>();
   gatewayCut = new Set<string>();
