@@ -222,7 +222,8 @@ export class SpeakerProcess {
     const planned = plan(snapshot, node, this.#planMemory);
     const bareNode = nodes.store.get(node) === undefined;
     this.#announcer.follow({ configuration: { ...configuration, bareNode }, plan: planned });
-    this.#status.follow({ plan: planned, configuration, services: snapshot.services });
+    const isWithOthers = this.#surroundings.frrK8s !== undefined;
+    this.#status.follow({ plan: planned, configuration, services: snapshot.services, isWithOthers });
     this.#remark(remarksOn(this.#caches.usedExtras, configuration.config));
   }
 

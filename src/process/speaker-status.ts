@@ -39,6 +39,8 @@ export interface SpeakerStatusOptions {
 /** What is to be written about. */
 interface Announced {
   readonly plan: Plan;
+  /** Somebody else announces from this node still: what is written about it is not ours to change. */
+  readonly isWithOthers: boolean;
   readonly configuration: InForce;
   readonly services: ReadonlyMap<ServiceKey, Service>;
 }
@@ -96,10 +98,10 @@ export class SpeakerStatus {
 
   #look(): void {
     if (this.#now === undefined || this.#state === undefined) return;
-    const { plan, configuration, services } = this.#now;
+    const { plan, configuration, services, isWithOthers } = this.#now;
     this.#state.say(configuration.refused);
     // what is withheld before a first configuration was accepted is no reason to take anything away
-    if (configuration.config === undefined) return;
+    if (configuration.config === undefined || isWithOthers) return;
     this.#emitEvents(plan, services);
     if (this.#options.caches.statuses.synced) this.#writeStatuses(plan);
   }

@@ -278,6 +278,9 @@ describe('beside MetalLB', () => {
 
   it('nobody is dialled while frr-k8s announces for this node, and the command that hands over is told', async () => {
     stage.api.serve(FRR_CONFIGURATIONS);
+    const labels = { 'metallb.io/node': 'n1', 'metallb.io/service-name': 'web', 'metallb.io/service-namespace': 'app' };
+    const status = { node: 'n1', serviceName: 'web', serviceNamespace: 'app', peers: ['tor'] };
+    stage.put(PATH.statuses, { metadata: { name: 'bgp-x7k2p', labels }, status });
     stage.put(FRR_CONFIGURATIONS, configuration).configure().serve('web', WEB);
     const speaker = await stage.speak({ bgpType: 'frr-k8s' });
     await stage.until('it is told', () => unserved(speaker).includes('tor: frrK8sStillAnnounces'));
@@ -291,6 +294,9 @@ describe('beside MetalLB', () => {
     // with its definition gone nobody announces for it
     stage.api.withdraw(FRR_CONFIGURATIONS);
     await stage.holds(ROUTE);
+    // what MetalLB wrote of it is true all the time
+    await stage.until('the state', () => statusOf(stage.object(PATH.states, 'speaker-n1')) !== undefined);
+    expect(stage.writes.filter((write) => !write.includes('configurationstates'))).toEqual([]);
   });
 
   it('a cluster without frr-k8s has nothing to wait for, and nothing to tell', async () => {
