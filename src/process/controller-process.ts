@@ -289,13 +289,13 @@ export class ControllerProcess {
   #begin(): void {
     this.#fell = false;
     const { namespace } = this.#options;
-    const { services, pools, states } = this.#caches;
+    const { services, states } = this.#caches;
     const labels = { 'metallb.io/component-type': 'controller' };
     const owner = this.#owner === undefined ? {} : { owner: this.#owner };
     this.#session = new Session({
       controller: this.#options,
       ...{ queue: this.#queue, events: this.#events, clock: this.#clock },
-      ...{ services: services.store, pools: pools.store },
+      services: services.store,
       state: new StateObject({
         ...{ queue: this.#queue, states: states.store, isKnown: () => states.synced, clock: this.#clock },
         object: { name: STATE, namespace, labels, conditionType: 'poolReconcilerValid', ...owner },

@@ -7,7 +7,6 @@ import {
   type ControllerState,
   control,
   createController,
-  type PoolRecord,
   type Round,
   rewrite,
   type Seen,
@@ -34,7 +33,6 @@ export interface SessionOptions {
   readonly queue: Pick<WriteQueue, 'want' | 'unwant'>;
   readonly events: Pick<Events, 'emit'>;
   readonly services: Pick<Store<ServiceRecord>, 'resourceVersion'>;
-  readonly pools: Pick<Store<PoolRecord>, 'resourceVersion'>;
   readonly state: StateObject;
   /** Asks for another round, some time from now. */
   readonly later: (ms: number) => void;
