@@ -1,13 +1,13 @@
 // What routes to Services of a real cluster carry, and whom they are told to, as BGPAdvertisements say. The router is the oracle.
 
 import { expect, it } from 'vitest';
-import { gateways, node, ROUTER } from '../interop/lab.ts';
+import { node, ROUTER } from '../interop/lab.ts';
 import type { Manifest } from '../interop/manifests.ts';
 import { throughout, until } from '../interop/process.ts';
 import { type RouterPath, untilGone, untilPaths } from '../interop/router.ts';
 import { clusterStories, SYSTEM } from './cluster.ts';
 import { bgpAdvertisement, ipPool, useFairway } from './fairway.ts';
-import { ALL, basics, from, POOL, ROUTE, ROUTER_AS, SPEAKER_AS, tor, useRouter, web } from './routing.ts';
+import { ALL, from, ROUTER_AS, SPEAKER_AS, tor, untilGateways, useRouter, web } from './routing.ts';
 import { loadBalancer } from './workload.ts';
 
 clusterStories('attributes of routes to Services', ['FRR'], () => {
@@ -25,7 +25,7 @@ clusterStories('attributes of routes to Services', ['FRR'], () => {
     };
     const marked = { communities: ['NO_ADVERTISE', '1234:5678', 'large:123:456:7890'], localPref: 50 };
     await cluster.api.apply(
-      ...[alias, ipPool('marked', ['198.18.0.0/24'], {}, { marked: 'yes' }), ipPool('plain', ['203.0.113.0/24'])],
+      ...[alias, ipPool('marked', ['198.18.0.0/24'], {}, { marked: 'yes' }), ipPool('plain', [`${router.vip}/24`])],
       bgpAdvertisement('marked', { ...marked, ipAddressPoolSelectors: [{ matchLabels: { marked: 'yes' } }] }),
       bgpAdvertisement('plain', { ipAddressPools: ['plain'] }),
       tor({ myASN: ROUTER_AS }),
@@ -36,44 +36,50 @@ clusterStories('attributes of routes to Services', ['FRR'], () => {
     expect(one).toMatchObject({ largeCommunities: ['123:456:7890'], localPref: 50 });
     // FRR prints well-known communities by name
     expect(one?.communities).toEqual(['1234:5678', 'noAdvertise']);
-    const [two] = await untilPaths(seen, ROUTE);
+    const [two] = await untilPaths(seen, router.route);
     expect(two).toMatchObject({ communities: [], largeCommunities: [], localPref: 100 });
   });
 
   it('two advertisements of one prefix add up their communities', async () => {
     const seen = await router.start();
     const ads = [bgpAdvertisement('one', { communities: ['1:1'] }), bgpAdvertisement('two', { communities: ['2:2'] })];
-    await cluster.api.apply(POOL, ...ads, tor(), ...web('web'));
+    await cluster.api.apply(router.pool, ...ads, tor(), ...web('web'));
     const both = (paths: readonly RouterPath[]): boolean =>
       paths.length === 2 && paths.every(({ communities }) => communities.join() === '1:1,2:2');
-    await untilPaths(seen, ROUTE, both, 20_000);
+    await untilPaths(seen, router.route, both, 20_000);
     await cluster.api.remove(bgpAdvertisement('one'));
-    await untilPaths(seen, ROUTE, (paths) => paths.every(({ communities }) => communities.join() === '2:2'));
+    await untilPaths(seen, router.route, (paths) => paths.every(({ communities }) => communities.join() === '2:2'));
   });
 
   it('change with their advertisement, without a session that falls', async () => {
     const seen = await router.start();
-    await cluster.api.apply(...basics(), ...web('web'));
-    await untilPaths(seen, ROUTE, (paths) => paths.length === 2, 20_000);
+    await cluster.api.apply(...router.basics(), ...web('web'));
+    await untilPaths(seen, router.route, (paths) => paths.length === 2, 20_000);
     const drops = async () => (await seen.neighbour(node(1).ipv4)).connectionsEstablished;
     const before = await drops();
     await cluster.api.apply(bgpAdvertisement('main', { communities: ['64512:7'] }));
-    await untilPaths(seen, ROUTE, (paths) => paths.every(({ communities }) => communities.join() === '64512:7'));
+    await untilPaths(seen, router.route, (paths) => paths.every(({ communities }) => communities.join() === '64512:7'));
     await cluster.api.apply(bgpAdvertisement('main', { aggregationLength: 24 }));
-    const [whole] = await untilPaths(seen, '203.0.113.0/24');
+    const [whole] = await untilPaths(seen, `${router.vip}/24`);
     expect(whole).toMatchObject({ communities: [] });
-    expect(gateways(cluster.lab, 'r', ROUTE)).toEqual([]);
+    await untilGateways(cluster, router.vip);
     expect(await drops()).toBe(before);
   });
 
   it('one aggregate serves several Services, and stays until the last one goes', async () => {
     const seen = await router.start();
-    await cluster.api.apply(POOL, bgpAdvertisement('main', { aggregationLength: 28 }), tor(), ...web('a'), ...web('b'));
-    await untilPaths(seen, '203.0.113.0/28', (paths) => paths.length === 2, 20_000);
+    await cluster.api.apply(
+      router.pool,
+      bgpAdvertisement('main', { aggregationLength: 28 }),
+      tor(),
+      ...web('a'),
+      ...web('b'),
+    );
+    await untilPaths(seen, `${router.vip}/28`, (paths) => paths.length === 2, 20_000);
     await cluster.api.remove(loadBalancer('a'));
-    await throughout('it stays', 1_000, async () => (await seen.paths('203.0.113.0/28')).length === 2);
+    await throughout('it stays', 1_000, async () => (await seen.paths(`${router.vip}/28`)).length === 2);
     await cluster.api.remove(loadBalancer('b'));
-    await untilGone(seen, '203.0.113.0/28');
+    await untilGone(seen, `${router.vip}/28`);
   });
 
   it('go to the peers that the advertisement lists, and to all without a list', async () => {
@@ -83,17 +89,17 @@ clusterStories('attributes of routes to Services', ['FRR'], () => {
     ]);
     const seen = await router.start({ peers });
     const two = [tor({}, 'four'), tor({ peerAddress: ROUTER.ipv6 }, 'six')];
-    await cluster.api.apply(POOL, bgpAdvertisement('main', { peers: ['six'] }), ...two, ...web('web'));
+    await cluster.api.apply(router.pool, bgpAdvertisement('main', { peers: ['six'] }), ...two, ...web('web'));
     const are =
       (...wanted: readonly string[]) =>
       (paths: readonly RouterPath[]) =>
         from(paths).join() === [...wanted].sort().join();
     const six = [1, 2].map((i) => node(i).ipv6);
-    await untilPaths(seen, ROUTE, are(...six), 20_000);
+    await untilPaths(seen, router.route, are(...six), 20_000);
     await until('the other session is up, and silent', async () => (await seen.state(node(1).ipv4)) === 'Established');
-    await throughout('only one is told', 500, async () => are(...six)(await seen.paths(ROUTE)));
+    await throughout('only one is told', 500, async () => are(...six)(await seen.paths(router.route)));
     await cluster.api.apply(bgpAdvertisement('main', {}));
-    await untilPaths(seen, ROUTE, are(...ALL, ...six));
+    await untilPaths(seen, router.route, are(...ALL, ...six));
     const marked = (communities: readonly string[]) => (peer: string) =>
       bgpAdvertisement(peer, { peers: [peer], communities });
     await cluster.api.remove(bgpAdvertisement('main'));
@@ -101,6 +107,6 @@ clusterStories('attributes of routes to Services', ['FRR'], () => {
     const separate = (paths: readonly RouterPath[]): boolean =>
       paths.length === 4 &&
       paths.every((path) => path.communities.join() === (path.from.includes(':') ? '6:6' : '4:4'));
-    await untilPaths(seen, ROUTE, separate);
+    await untilPaths(seen, router.route, separate);
   });
 });

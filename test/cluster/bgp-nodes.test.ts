@@ -9,20 +9,16 @@ import { clusterStories } from './cluster.ts';
 import { bgpAdvertisement, eventsOf, ipPool, untilAddresses, useFairway } from './fairway.ts';
 import {
   ALL,
-  basics,
   EXCLUDED,
   from,
   nodeObject,
   onNode,
   PLAIN_NODE,
-  POOL,
-  ROUTE,
   SPEAKER_AS,
   tor,
   untilGateways,
   untilSessions,
   useRouter,
-  VIP,
   web,
 } from './routing.ts';
 import { loadBalancer, serve } from './workload.ts';
@@ -32,12 +28,13 @@ clusterStories('nodes that announce a Service', ['FRR'], () => {
   const router = useRouter(cluster);
 
   it.each([
-    ['IPv4', { ipFamilies: ['IPv4'] }, [ROUTE]],
-    ['IPv6', { ipFamilies: ['IPv6'] }, ['2001:db8:f::/128']],
-    ['both families', { ipFamilyPolicy: 'RequireDualStack' }, [ROUTE, '2001:db8:f::/128']],
-  ])('come from every node: %s', async (_, spec, routes) => {
+    ['IPv4', { ipFamilies: ['IPv4'] }],
+    ['IPv6', { ipFamilies: ['IPv6'] }],
+    ['both families', { ipFamilyPolicy: 'RequireDualStack' }],
+  ])('come from every node: %s', async (families, spec) => {
+    const routes = [families === 'IPv6' ? [] : router.route, families === 'IPv4' ? [] : router.route6].flat();
     const seen = await router.start();
-    await cluster.api.apply(...basics(), ...web('web', ['n1'], spec));
+    await cluster.api.apply(...router.basics(), ...web('web', ['n1'], spec));
     for (const route of routes) {
       const paths = await untilPaths(seen, route, (found) => from(found).join() === ALL.join(), 20_000);
       expect(paths.every(({ asPath }) => asPath === `${SPEAKER_AS}`)).toBe(true);
@@ -46,8 +43,8 @@ clusterStories('nodes that announce a Service', ['FRR'], () => {
 
   it('come with an event that names the node, once a change', async () => {
     await router.start();
-    await cluster.api.apply(...basics(), ...web('web'));
-    await untilGateways(cluster, VIP, ...ALL);
+    await cluster.api.apply(...router.basics(), ...web('web'));
+    await untilGateways(cluster, router.vip, ...ALL);
     const [service] = web('web');
     if (service === undefined) throw new Error('a Service');
     const assigned = async () => (await eventsOf(cluster, service)).filter(({ reason }) => reason === 'nodeAssigned');
@@ -67,39 +64,39 @@ clusterStories('nodes that announce a Service', ['FRR'], () => {
 
   it('leave a node whose network is unavailable, and come back', async () => {
     await router.start();
-    await cluster.api.apply(...basics(), ...web('web'));
-    await untilGateways(cluster, VIP, ...ALL);
+    await cluster.api.apply(...router.basics(), ...web('web'));
+    await untilGateways(cluster, router.vip, ...ALL);
     await cluster.api.patchStatus(nodeObject('n2'), { conditions: [{ type: 'NetworkUnavailable', status: 'True' }] });
-    await untilGateways(cluster, VIP, node(1).ipv4);
+    await untilGateways(cluster, router.vip, node(1).ipv4);
     await cluster.api.patchStatus(nodeObject('n2'), PLAIN_NODE);
-    await untilGateways(cluster, VIP, ...ALL);
+    await untilGateways(cluster, router.vip, ...ALL);
   });
 
   it('leave a node that is excluded from load balancing, and come back', async () => {
     await router.start();
-    await cluster.api.apply(...basics(), ...web('web'));
-    await untilGateways(cluster, VIP, ...ALL);
+    await cluster.api.apply(...router.basics(), ...web('web'));
+    await untilGateways(cluster, router.vip, ...ALL);
     await cluster.api.patch(nodeObject('n1'), { metadata: { labels: { [EXCLUDED]: '' } } });
-    await untilGateways(cluster, VIP, node(2).ipv4);
+    await untilGateways(cluster, router.vip, node(2).ipv4);
     await cluster.api.patch(nodeObject('n1'), { metadata: { labels: { [EXCLUDED]: null } } });
-    await untilGateways(cluster, VIP, ...ALL);
+    await untilGateways(cluster, router.vip, ...ALL);
   });
 
   it('stay on a node that is only cordoned', async () => {
     await router.start();
-    await cluster.api.apply(...basics(), ...web('web'));
-    await untilGateways(cluster, VIP, ...ALL);
+    await cluster.api.apply(...router.basics(), ...web('web'));
+    await untilGateways(cluster, router.vip, ...ALL);
     await cluster.api.patch(nodeObject('n1'), { spec: { unschedulable: true } });
-    await throughout('both announce', 1_500, () => gateways(cluster.lab, 'r', ROUTE).join() === ALL.join());
+    await throughout('both announce', 1_500, () => gateways(cluster.lab, 'r', router.route).join() === ALL.join());
     await cluster.api.patch(nodeObject('n1'), { spec: { unschedulable: null } });
   });
 
   it('follow the pods where the policy is Local', async () => {
     await router.start();
-    await cluster.api.apply(...basics(), ...web('web', ['n2'], { externalTrafficPolicy: 'Local' }));
-    await untilGateways(cluster, VIP, node(2).ipv4);
+    await cluster.api.apply(...router.basics(), ...web('web', ['n2'], { externalTrafficPolicy: 'Local' }));
+    await untilGateways(cluster, router.vip, node(2).ipv4);
     await cluster.api.apply(serve('web-9', 'n1'));
-    await untilGateways(cluster, VIP, ...ALL);
+    await untilGateways(cluster, router.vip, ...ALL);
   });
 
   it.each([
@@ -138,37 +135,37 @@ clusterStories('nodes that announce a Service', ['FRR'], () => {
   it('begin when a node gets the label that the advertisement selects', async () => {
     const seen = await router.start();
     const racked = { nodeSelectors: [{ matchLabels: { rack: 'a' } }] };
-    await cluster.api.apply(POOL, bgpAdvertisement('main', racked), tor(), ...web('web'));
+    await cluster.api.apply(router.pool, bgpAdvertisement('main', racked), tor(), ...web('web'));
     await untilSessions(seen, 2);
-    await untilAddresses(cluster, loadBalancer('web'), VIP);
-    await throughout('nobody announces', 500, async () => (await seen.paths(ROUTE)).length === 0);
+    await untilAddresses(cluster, loadBalancer('web'), router.vip);
+    await throughout('nobody announces', 500, async () => (await seen.paths(router.route)).length === 0);
     await cluster.api.patch(nodeObject('n2'), { metadata: { labels: { rack: 'a' } } });
-    await untilGateways(cluster, VIP, node(2).ipv4);
+    await untilGateways(cluster, router.vip, node(2).ipv4);
   });
 
   it('follow the selectors of Services, and labels that come to match them', async () => {
     const seen = await router.start();
     const selected = { serviceSelectors: [{ matchLabels: { tier: 'gold' } }, { matchLabels: { tier: 'silver' } }] };
     await cluster.api.apply(
-      ...[POOL, bgpAdvertisement('main', selected), tor()],
+      ...[router.pool, bgpAdvertisement('main', selected), tor()],
       ...web(
         'gold',
         ['n1'],
         {},
-        { labels: { tier: 'gold' }, annotations: { 'metallb.io/loadBalancerIPs': '203.0.113.1' } },
+        { labels: { tier: 'gold' }, annotations: { 'metallb.io/loadBalancerIPs': router.address(1) } },
       ),
       ...web(
         'lead',
         ['n1'],
         {},
-        { labels: { tier: 'lead' }, annotations: { 'metallb.io/loadBalancerIPs': '203.0.113.2' } },
+        { labels: { tier: 'lead' }, annotations: { 'metallb.io/loadBalancerIPs': router.address(2) } },
       ),
     );
-    await untilPaths(seen, '203.0.113.1/32', undefined, 20_000);
-    expect(await seen.paths('203.0.113.2/32')).toEqual([]);
+    await untilPaths(seen, `${router.address(1)}/32`, undefined, 20_000);
+    expect(await seen.paths(`${router.address(2)}/32`)).toEqual([]);
     await cluster.api.patch(loadBalancer('lead'), { metadata: { labels: { tier: 'silver' } } });
-    await untilPaths(seen, '203.0.113.2/32');
+    await untilPaths(seen, `${router.address(2)}/32`);
     await cluster.api.apply(bgpAdvertisement('main', { serviceSelectors: [{ matchLabels: { tier: 'silver' } }] }));
-    await untilGone(seen, '203.0.113.1/32');
+    await untilGone(seen, `${router.address(1)}/32`);
   });
 });

@@ -8,20 +8,7 @@ import { throughout, until } from '../interop/process.ts';
 import { untilPaths } from '../interop/router.ts';
 import { clusterStories, SYSTEM } from './cluster.ts';
 import { bgpAdvertisement, ipPool, speakerOn, useFairway } from './fairway.ts';
-import {
-  ALL,
-  basics,
-  onNode,
-  POOL,
-  ROUTE,
-  SPEAKER_AS,
-  tor,
-  untilGateways,
-  untilSessions,
-  useRouter,
-  VIP,
-  web,
-} from './routing.ts';
+import { ALL, onNode, SPEAKER_AS, tor, untilGateways, untilSessions, useRouter, web } from './routing.ts';
 
 clusterStories('sessions of a cluster', ['FRR'], () => {
   const cluster = useFairway(2);
@@ -42,7 +29,7 @@ clusterStories('sessions of a cluster', ['FRR'], () => {
 
   it('come over sessions with a password from a Secret', async () => {
     const peers = [1, 2].map((i) => ({
-      ...{ address: node(i).ipv4, as: SPEAKER_AS, families: ['ipv4'] as const, password: 'correct horse' },
+      ...{ address: node(i).ipv4, as: SPEAKER_AS, families: ['ipv4'] as const, password: 'correct-horse' },
     }));
     const seen = await router.start({ peers });
     const secret: Manifest = {
@@ -50,17 +37,17 @@ clusterStories('sessions of a cluster', ['FRR'], () => {
       kind: 'Secret',
       metadata: { name: 'tor', namespace: SYSTEM, labels: { story: 'bgp' } },
       type: 'kubernetes.io/basic-auth',
-      stringData: { username: '', password: 'correct horse' },
+      stringData: { username: '', password: 'correct-horse' },
     };
     await cluster.api.apply(
       secret,
-      POOL,
+      router.pool,
       bgpAdvertisement('main'),
       tor({ passwordSecret: { name: 'tor' } }),
       ...web('web'),
     );
     await untilSessions(seen, 2);
-    await untilGateways(cluster, VIP, ...ALL);
+    await untilGateways(cluster, router.vip, ...ALL);
   });
 
   it.each([
@@ -68,7 +55,7 @@ clusterStories('sessions of a cluster', ['FRR'], () => {
     ['internal, which it is not', { dynamicASN: 'internal' }, false],
   ])('come over a session whose AS number is not told: %s', async (_, spec, comes) => {
     const seen = await router.start();
-    await cluster.api.apply(...basics().filter(({ kind }) => kind !== 'BGPPeer'), ...web('web'));
+    await cluster.api.apply(...router.basics().filter(({ kind }) => kind !== 'BGPPeer'), ...web('web'));
     await cluster.api.apply(tor({ ...spec, peerASN: undefined }));
     if (comes) await untilSessions(seen, 2);
     else await throughout('no session', 3_000, async () => (await seen.state(node(1).ipv4)) !== 'Established');
@@ -77,8 +64,8 @@ clusterStories('sessions of a cluster', ['FRR'], () => {
   it('show localASN in place of our own', async () => {
     const peers = [1, 2].map((i) => ({ address: node(i).ipv4, as: 65_000, families: ['ipv4'] as const }));
     const seen = await router.start({ peers });
-    await cluster.api.apply(POOL, bgpAdvertisement('main'), tor({ localASN: 65_000 }), ...web('web'));
-    const paths = await untilPaths(seen, ROUTE, (found) => found.length === 2, 20_000);
+    await cluster.api.apply(router.pool, bgpAdvertisement('main'), tor({ localASN: 65_000 }), ...web('web'));
+    const paths = await untilPaths(seen, router.route, (found) => found.length === 2, 20_000);
     expect(paths.map(({ asPath }) => asPath)).toEqual(['65000', '65000']);
   });
 
@@ -86,18 +73,18 @@ clusterStories('sessions of a cluster', ['FRR'], () => {
     const peers = [1, 2].map((i) => ({ address: node(i).ipv4, as: 65_000 + i, families: ['ipv4'] as const }));
     const seen = await router.start({ peers });
     const each = [1, 2].map((i) => tor({ ...onNode(`n${i}`), myASN: 65_000 + i }, `tor-${i}`));
-    await cluster.api.apply(POOL, bgpAdvertisement('main'), ...each, ...web('web'));
-    const paths = await untilPaths(seen, ROUTE, (found) => found.length === 2, 20_000);
+    await cluster.api.apply(router.pool, bgpAdvertisement('main'), ...each, ...web('web'));
+    const paths = await untilPaths(seen, router.route, (found) => found.length === 2, 20_000);
     expect(paths.map(({ asPath }) => asPath).sort()).toEqual(['65001', '65002']);
   });
 
   it('sessions exist only on nodes that the peer selects', async () => {
     const seen = await router.start();
-    await cluster.api.apply(POOL, bgpAdvertisement('main'), tor(onNode('n2')), ...web('web'));
-    await untilGateways(cluster, VIP, node(2).ipv4);
+    await cluster.api.apply(router.pool, bgpAdvertisement('main'), tor(onNode('n2')), ...web('web'));
+    await untilGateways(cluster, router.vip, node(2).ipv4);
     expect(await seen.state(node(1).ipv4)).not.toBe('Established');
     await cluster.api.apply(tor(onNode('n1')));
-    await untilGateways(cluster, VIP, node(1).ipv4);
+    await untilGateways(cluster, router.vip, node(1).ipv4);
     await until('the session of the other is over', async () => (await seen.state(node(2).ipv4)) !== 'Established');
   });
 
@@ -117,8 +104,8 @@ clusterStories('sessions of a cluster', ['FRR'], () => {
 
   it('what a router announces to us goes nowhere', async () => {
     const seen = await router.start({ announce: ['198.18.99.0/24'] });
-    await cluster.api.apply(...basics(), ...web('web'));
-    await untilGateways(cluster, VIP, ...ALL);
+    await cluster.api.apply(...router.basics(), ...web('web'));
+    await untilGateways(cluster, router.vip, ...ALL);
     for (const place of ['n1', 'n2'] as const) expect(cluster.lab.kernelRoutes(place, '198.18.99.0/24')).toEqual([]);
     await untilSessions(seen, 2);
   });
@@ -143,23 +130,23 @@ clusterStories('sessions of a cluster', ['FRR'], () => {
     }));
     const seen = await router.start({ peers });
     await cluster.api.apply(
-      POOL,
+      router.pool,
       bgpAdvertisement('main'),
       tor(graceful ? { enableGracefulRestart: true } : {}),
       ...web('web'),
     );
-    await untilGateways(cluster, VIP, ...ALL);
+    await untilGateways(cluster, router.vip, ...ALL);
     const { metadata } = await speakerOn(cluster, 'n1');
     const daemon = cluster.kubelet.daemon(metadata.name);
     let lost = false;
     daemon.signal('SIGTERM');
     const isBack = async (): Promise<boolean> => {
-      if (!gateways(cluster.lab, 'r', ROUTE).includes(node(1).ipv4)) lost = true;
+      if (!gateways(cluster.lab, 'r', router.route).includes(node(1).ipv4)) lost = true;
       const again = cluster.kubelet.daemon(metadata.name);
       return again !== daemon && (await seen.neighbour(node(1).ipv4)).connectionsEstablished === 2;
     };
     await until('the session came up again', isBack, 30_000);
-    await untilGateways(cluster, VIP, ...ALL);
+    await untilGateways(cluster, router.vip, ...ALL);
     expect(lost).toBe(!graceful);
   });
 });

@@ -6,7 +6,7 @@ import { throughout, until } from '../interop/process.ts';
 import type { KubeObject } from './api.ts';
 import { APP, type Cluster, clusterStories, SYSTEM } from './cluster.ts';
 import { bgpAdvertisement, speakerOn, useFairway } from './fairway.ts';
-import { basics, onNode, POOL, tor, useRouter, web } from './routing.ts';
+import { onNode, tor, useRouter, web } from './routing.ts';
 import { loadBalancer } from './workload.ts';
 
 interface BgpStatus extends KubeObject {
@@ -45,7 +45,7 @@ clusterStories('ServiceBGPStatus', ['FRR'], () => {
   it('tells which peers each node announces a Service to', async () => {
     await router.start();
     const two = [tor({}, 'a'), tor({ peerAddress: ROUTER.ipv6 }, 'b')];
-    await cluster.api.apply(POOL, bgpAdvertisement('main'), ...two, ...web('web'));
+    await cluster.api.apply(router.pool, bgpAdvertisement('main'), ...two, ...web('web'));
     await untilStatuses(cluster, 'n1: a b, n2: a b');
     await cluster.api.apply(bgpAdvertisement('main', { peers: ['a', 'b', 'nobody'] }));
     await throughout(
@@ -67,7 +67,7 @@ clusterStories('ServiceBGPStatus', ['FRR'], () => {
 
   it('is mended when somebody deletes or edits it', async () => {
     await router.start();
-    await cluster.api.apply(...basics(), ...web('web'));
+    await cluster.api.apply(...router.basics(), ...web('web'));
     await untilStatuses(cluster, 'n1: tor, n2: tor');
     const kind = { apiVersion: 'metallb.io/v1beta1', kind: 'ServiceBGPStatus', namespace: SYSTEM };
     const [first] = await cluster.api.list<BgpStatus>(kind);

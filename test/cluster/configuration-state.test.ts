@@ -6,8 +6,8 @@ import type { Manifest } from '../interop/manifests.ts';
 import { throughout, until } from '../interop/process.ts';
 import type { KubeObject } from './api.ts';
 import { type Cluster, clusterStories, SYSTEM } from './cluster.ts';
-import { bgpAdvertisement, bgpType, podsOf, speakerOn, useFairway } from './fairway.ts';
-import { nodeObject, onNode, POOL, tor } from './routing.ts';
+import { bgpAdvertisement, bgpType, ipPool, podsOf, speakerOn, useFairway } from './fairway.ts';
+import { nodeObject, onNode, tor } from './routing.ts';
 
 interface State extends KubeObject {
   readonly status?: {
@@ -22,6 +22,7 @@ interface State extends KubeObject {
   };
 }
 
+const POOL = ipPool('main', ['203.0.113.0/24', '2001:db8:f::/64']);
 const KIND = { apiVersion: 'metallb.io/v1beta1', kind: 'ConfigurationState' };
 const stateOf = (name: string): Manifest => ({ ...KIND, metadata: { name, namespace: SYSTEM } });
 const ALL = ['controller', 'speaker-n1', 'speaker-n2'] as const;
@@ -103,8 +104,7 @@ clusterStories('ConfigurationState', [], () => {
     expect(status?.conditions).toMatchObject([{ status: 'False', reason: 'ConfigurationError', message: text }]);
     // the type of a Secret can't be changed
     await cluster.api.remove(secret('bgp-password'));
-    const missing =
-      'configuration error: parsing peer tor secret ref not found for peer config "metallb-system"/"bgp-password"';
+    const missing = 'configuration error: parsing peer tor secret ref not found for peer config "metallb-system"/"tor"';
     await untilSaid(cluster, ['speaker-n1'], `${missing}\nfailed to parse peer tor password secret`);
     await cluster.api.apply(secret('bgp-password'));
     await untilSaid(cluster, ['speaker-n1'], '');
@@ -135,14 +135,11 @@ clusterStories('ConfigurationState', [], () => {
       tor({ peerAddress: '198.51.100.2', passwordSecret: { name: 'two' } }, 'b'),
     ];
     await cluster.api.apply(...faulty);
-    await untilSaid(
-      cluster,
-      ['speaker-n1'],
-      'configuration error: parsing peer b secret ref not found for peer config "metallb-system"/"two"\nfailed to parse peer b password secret',
-    );
-    await cluster.api.remove(tor({}, 'b'));
     await untilSaid(cluster, ['speaker-n1'], 'configuration error: peer a referencing non existing bfd profile one');
     await cluster.api.remove(tor({}, 'a'));
+    const missing = 'configuration error: parsing peer b secret ref not found for peer config "metallb-system"/"b"';
+    await untilSaid(cluster, ['speaker-n1'], `${missing}\nfailed to parse peer b password secret`);
+    await cluster.api.remove(tor({}, 'b'));
     await untilSaid(cluster, ALL, '');
   });
 

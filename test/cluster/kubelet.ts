@@ -127,7 +127,7 @@ export class Kubelet {
       // before it runs again, so that nobody takes what was true of the old process for the new one
       await this.#report(running, false).catch(() => {});
       // the first time at once, then as a kubelet backs off, in small
-      await sleep(running.restarts === 0 ? 0 : Math.min(5_000, 250 * 2 ** running.restarts));
+      await sleep(running.restarts === 0 ? 0 : Math.min(2_000, 100 * 2 ** running.restarts));
       running.restarts += 1;
       if (!running.ending) running.daemon = this.#spawn(running);
     }

@@ -92,7 +92,7 @@ clusterStories('metrics', ['FRR'], () => {
     await leaderSays(of('addresses_in_use_total'), 0);
     const service = loadBalancer('web', { ipFamilyPolicy: 'RequireDualStack' });
     await cluster.api.apply(service);
-    await untilAddresses(cluster, service, VIP, '2001:db8:f::');
+    await untilAddresses(cluster, service, '203.0.113.0', '2001:db8:f::');
     await leaderSays(of('addresses_in_use_total'), 2);
     await leaderSays(of('ipv4_addresses_in_use_total'), 1);
     await leaderSays(of('ipv6_addresses_in_use_total'), 1);

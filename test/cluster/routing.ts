@@ -19,18 +19,16 @@ export function tor(spec: object = {}, name = 'tor'): Manifest {
   return bgpPeer(name, { ...session, ...spec });
 }
 
+/** The first address of `basics`, which the first Service gets. */
+export const VIP = '203.0.113.0';
+
 /** A pool of both families, announced to the router by every node. */
-export function basics(): Manifest[] {
-  return [POOL, bgpAdvertisement('main'), tor()];
+export function basics(vip = VIP, vip6 = '2001:db8:f::'): Manifest[] {
+  return [ipPool('main', [`${vip}/24`, `${vip6}/64`]), bgpAdvertisement('main'), tor()];
 }
 
 /** Addresses of two nodes, as gateways and as neighbours of the router. */
 export const ALL = [node(1).ipv4, node(2).ipv4];
-/** The first address of the pool of `basics`. */
-export const VIP = '203.0.113.0';
-export const ROUTE = `${VIP}/32`;
-export const POOL = ipPool('main', ['203.0.113.0/24', '2001:db8:f::/64']);
-
 export const onNode = (...names: readonly string[]) => ({
   nodeSelectors: names.map((name) => ({ matchLabels: { 'kubernetes.io/hostname': name } })),
 });
@@ -53,31 +51,73 @@ export const PLAIN_NODE = {
   ],
 };
 
-export interface RouterOfStory {
-  /** FRR as a neighbour of both nodes, for the story that is being told. */
-  start(change?: Partial<RouterOptions>): Promise<Frr>;
+/**
+ * A router, and addresses, of a story's own: a route that another story withdrew a moment ago would be held back for a
+ * while before it is announced again.
+ */
+export class StoryRouter {
+  readonly #cluster: Cluster;
+  #story = 0;
+  #frr: Frr | undefined;
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+  }
+
+  /** FRR as a neighbour of both nodes. */
+  async start(change: Partial<RouterOptions> = {}): Promise<Frr> {
+    const families = ['ipv4', 'ipv6'] as const;
+    const peers = [1, 2].map((i) => ({ address: node(i).ipv4, as: SPEAKER_AS, families }));
+    this.#frr = await startFrr(this.#cluster.lab, { as: ROUTER_AS, peers, ...change });
+    return this.#frr;
+  }
+
+  /** The `at`-th address of the pool. */
+  address(at: number): string {
+    return `198.19.${this.#story}.${at}`;
+  }
+
+  /** The pool's first addresses, which the first Service gets. */
+  get vip(): string {
+    return this.address(0);
+  }
+  get vip6(): string {
+    return `2001:db8:f:${this.#story}::`;
+  }
+  get route(): string {
+    return `${this.vip}/32`;
+  }
+  get route6(): string {
+    return `${this.vip6}/128`;
+  }
+
+  get pool(): Manifest {
+    return ipPool('main', [`${this.vip}/24`, `${this.vip6}/64`]);
+  }
+
+  basics(): Manifest[] {
+    return basics(this.vip, this.vip6);
+  }
+
+  async end(): Promise<void> {
+    await this.#frr?.stop();
+    this.#frr = undefined;
+    this.#story += 1;
+  }
 }
 
 /** A router for each story that starts one; nodes are as they were after it. */
-export function useRouter(cluster: Cluster): RouterOfStory {
-  let frr: Frr | undefined;
+export function useRouter(cluster: Cluster): StoryRouter {
+  const router = new StoryRouter(cluster);
   afterEach(async () => {
-    await frr?.stop();
-    frr = undefined;
+    await router.end();
     const labels = { rack: null, [EXCLUDED]: null };
     for (const name of cluster.nodes) {
       await cluster.api.patch(nodeObject(name), { metadata: { labels } });
       await cluster.api.patchStatus(nodeObject(name), PLAIN_NODE);
     }
   });
-  return {
-    start: async (change = {}) => {
-      const families = ['ipv4', 'ipv6'] as const;
-      const peers = [1, 2].map((i) => ({ address: node(i).ipv4, as: SPEAKER_AS, families }));
-      frr = await startFrr(cluster.lab, { as: ROUTER_AS, peers, ...change });
-      return frr;
-    },
-  };
+  return router;
 }
 
 export const EXCLUDED = 'node.kubernetes.io/exclude-from-external-load-balancers';
