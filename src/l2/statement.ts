@@ -68,7 +68,7 @@ export interface Statement {
   readonly incarnation: number;
   /** Grows with every statement of the incarnation, below 2^32; parts of one statement share it. */
   readonly sequence: number;
-  /** Of the statement that this part is, 0-254. */
+  /** Which part of the statement this is, 0-65535. */
   readonly part: number;
   /** The interface's own address: where BFD and statements for the sender go. */
   readonly address?: Ip;

@@ -213,3 +213,18 @@ function splitLength(address: Ip | Prefix): { readonly ip: Ip; readonly length: 
 export function isLinkLocal(ip: Ip): boolean {
   return /^fe[89ab][0-9a-f]:/.test(ip);
 }
+
+/** Six octets as `02:00:5e:10:00:01`; RangeError for any other length. */
+export function macFromBytes(bytes: Uint8Array): Mac {
+  if (bytes.length !== 6) throw new RangeError(`a MAC has 6 bytes, not ${bytes.length}`);
+  return Array.from(bytes, (octet) => octet.toString(16).padStart(2, '0')).join(':') as Mac;
+}
+
+export function macToBytes(mac: Mac): Uint8Array {
+  return Uint8Array.from(mac.split(':'), (octet) => Number.parseInt(octet, 16));
+}
+
+/** Lower case, or undefined: not six octets in hexadecimal, separated by colons. */
+export function parseMac(text: string): Mac | undefined {
+  return /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(text) ? (text.toLowerCase() as Mac) : undefined;
+}
