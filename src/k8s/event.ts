@@ -2,6 +2,7 @@
 // Event that is there, and so are many different messages for one reason: a Service that flaps makes no flood. They go
 // through the write queue as what only informs. Used by controller and speaker.
 
+import { createHash } from 'node:crypto';
 import type { Target } from './api.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { EVENTS } from './kind.ts';
@@ -58,10 +59,13 @@ export class Events {
   readonly #series = new Map<string, Series>();
   /** By object, type and reason: the messages there were, and when. */
   readonly #messages = new Map<string, Map<string, number>>();
+  /** Ours among the names of Events: eight hexadecimal digits. */
+  readonly #mark: string;
   #minted = 0;
 
   constructor({ clock = systemClock, ...options }: EventOptions) {
     this.#options = { ...options, clock };
+    this.#mark = createHash('sha256').update(options.instance).digest('hex').slice(0, 8);
   }
 
   emit(happening: Happening): void {
@@ -120,11 +124,11 @@ export class Events {
     };
   }
 
-  /** client-go's names: the object's, and the time in hexadecimal nanoseconds; ours are never the same twice. */
+  /** As client-go's: the object's name, and the time in hexadecimal nanoseconds; then who we are: others tell of it at the same moment. */
   #targetFor({ namespace = 'default', name }: Regarding, date: Date): Target {
     this.#minted = (this.#minted + 1) % 1_000_000;
     const stamp = BigInt(date.getTime()) * 1_000_000n + BigInt(this.#minted);
-    return { kind: EVENTS, namespace, name: `${name.slice(0, 230)}.${stamp.toString(16)}` };
+    return { kind: EVENTS, namespace, name: `${name.slice(0, 228)}.${stamp.toString(16)}${this.#mark}` };
   }
 }
 

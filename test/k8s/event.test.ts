@@ -7,14 +7,14 @@ import { EVENTS } from '../../src/k8s/kind.ts';
 import type { Write } from '../../src/k8s/write.ts';
 import { HandClock } from './hand-clock.ts';
 
-function recorder() {
+function recorder(instance = 'speaker-abc') {
   const clock = new HandClock();
   const wanted: Write[] = [];
   const events = new Events({
     queue: { want: (write) => wanted.push(write) },
     component: 'metallb-speaker',
     host: 'node-1',
-    instance: 'speaker-abc',
+    instance,
     clock,
   });
   return { clock, wanted, events };
@@ -30,12 +30,21 @@ const assigned = (message = 'announcing', more: Partial<Happening> = {}): Happen
 });
 
 describe('events', () => {
+  it('have names that two processes do not choose at the same moment', () => {
+    const names = ['speaker-abc', 'speaker-xyz'].map((instance) => {
+      const { events, wanted } = recorder(instance);
+      events.emit(assigned());
+      return wanted[0]?.target.name;
+    });
+    expect(new Set(names).size).toBe(2);
+  });
+
   it('are core/v1 Events as kubectl describe reads them', () => {
     const { events, wanted } = recorder();
     events.emit(assigned());
     expect(wanted).toHaveLength(1);
     expect(wanted[0]).toMatchObject({
-      target: { kind: EVENTS, namespace: 'app', name: expect.stringMatching(/^web\.[0-9a-f]{16}$/) },
+      target: { kind: EVENTS, namespace: 'app', name: expect.stringMatching(/^web\.[0-9a-f]{24}$/) },
       rank: 'inform',
       change: {
         do: 'create',
