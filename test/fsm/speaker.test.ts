@@ -239,7 +239,8 @@ describe('the view', () => {
 
 describe('a prefix that flaps', () => {
   const [LASTING, FLAPPING] = ['203.0.113.1/32', '203.0.113.9/32'];
-  const updates = (effects: readonly SpeakerEffect[]) => sent(effects).filter((message) => message.startsWith('UPDATE')).length;
+  const updates = (effects: readonly SpeakerEffect[]) =>
+    sent(effects).filter((message) => message.startsWith('UPDATE')).length;
 
   it('is withdrawn at once and told again when its pause is over, not before', () => {
     const scene = new Scene();
