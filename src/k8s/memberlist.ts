@@ -4,6 +4,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Api } from './api.ts';
 import { ApiError } from './api-error.ts';
+import type { Clock } from './clock.ts';
 import { DEPLOYMENTS, SECRETS } from './kind.ts';
 
 export interface MemberlistOptions {
@@ -15,6 +16,7 @@ export interface MemberlistOptions {
 }
 
 const KEY_OCTETS = 16;
+const RETRY_MS = 30_000;
 
 /** True: it was made now. Throws ApiError. */
 export async function ensureMemberlistSecret({
@@ -45,6 +47,29 @@ export async function ensureMemberlistSecret({
     // another replica was there first
     if (fault instanceof ApiError && fault.status === 409) return false;
     throw fault;
+  }
+}
+
+export interface MemberlistKeeping extends MemberlistOptions {
+  /** False: somebody else leads, and will see to it. */
+  readonly isWanted: () => boolean;
+  readonly say: (level: 'info' | 'warn', text: string, error?: string) => void;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+/** As `ensureMemberlistSecret`, again and again until it is there. */
+export async function keepMemberlistSecret(options: MemberlistKeeping): Promise<void> {
+  const { isWanted, say, clock, signal } = options;
+  while (isWanted() && !signal.aborted) {
+    try {
+      if (await ensureMemberlistSecret(options)) say('info', 'the memberlist Secret was made');
+      return;
+    } catch (fault) {
+      if (!(fault instanceof ApiError)) throw fault;
+      say('warn', 'the memberlist Secret cannot be made', fault.message);
+      await clock.sleep(RETRY_MS, signal);
+    }
   }
 }
 

@@ -109,7 +109,11 @@ export class Store<T extends object> {
     const removed = this.#removed.get(uid);
     if (removed !== undefined && !isOlder(removed, resourceVersion)) return;
     this.#doubtful.delete(key);
-    if (known !== undefined && known.uid === uid && isOlder(resourceVersion, known.resourceVersion)) return;
+    if (known !== undefined && known.uid === uid) {
+      // the event that follows a write of ours says what its answer said
+      if (resourceVersion !== '' && resourceVersion === known.resourceVersion) return;
+      if (isOlder(resourceVersion, known.resourceVersion)) return;
+    }
     this.#set(key, this.#readAs(object, known));
   }
 

@@ -11,15 +11,15 @@ import type { Log } from '../io/log.ts';
 import { Metrics } from '../io/metrics.ts';
 import type { TlsOptions } from '../io/tls-options.ts';
 import { Api, type Target } from '../k8s/api.ts';
-import { ApiError } from '../k8s/api-error.ts';
 import { CertificateKeeper } from '../k8s/certificate.ts';
 import { type Clock, systemClock } from '../k8s/clock.ts';
 import type { Cluster } from '../k8s/cluster.ts';
 import { Events } from '../k8s/event.ts';
 import { Gather } from '../k8s/gather.ts';
-import { CONFIGURATION_STATES, IP_ADDRESS_POOLS, PODS, SERVICES } from '../k8s/kind.ts';
+import { CONFIGURATION_STATES, IP_ADDRESS_POOLS, SERVICES } from '../k8s/kind.ts';
 import { Lease } from '../k8s/lease.ts';
-import { ensureMemberlistSecret } from '../k8s/memberlist.ts';
+import { keepMemberlistSecret } from '../k8s/memberlist.ts';
+import { findPodOwner } from '../k8s/pod-owner.ts';
 import type { ApiReport } from '../k8s/report.ts';
 import { Rivals } from '../k8s/rivals.ts';
 import { WriteQueue } from '../k8s/write.ts';
@@ -62,7 +62,8 @@ const STATE = 'controller';
 const FENCE_MS = 500;
 /** Who does not lead by then reads Services too, to be warm. */
 const STAND_BY_MS = 2_000;
-const MEMBERLIST_RETRY_MS = 30_000;
+/** So many times as long as a round took the next one waits: a stream of echoes leaves time for the writes that cause it. */
+const REST = 4;
 
 export class ControllerProcess {
   readonly #options: ControllerProcessOptions;
@@ -90,6 +91,7 @@ export class ControllerProcess {
   #saidRivals = '';
   #fell = false;
   #later: NodeJS.Timeout | undefined;
+  #restUntil = Number.NEGATIVE_INFINITY;
 
   private constructor(options: ControllerProcessOptions, cluster: Cluster, log: Log, clock: Clock) {
     this.#options = options;
@@ -126,7 +128,10 @@ export class ControllerProcess {
     log.info(fields, 'MetalLB controller starting (Fairway)');
     const controller = new ControllerProcess(options, cluster, log, clock);
     await controller.#open();
-    controller.#owner = await controller.#findOwner();
+    controller.#owner = await findPodOwner({
+      ...{ api: controller.#api, namespace, pod: options.pod, clock, signal: controller.#ends.signal },
+      unknown: (error) => log.warn({ op: 'startup', error }, 'our Pod is not known: what we make has no owner'),
+    });
     controller.#work();
     return controller;
   }
@@ -288,7 +293,7 @@ export class ControllerProcess {
 
   #begin(): void {
     this.#fell = false;
-    const { namespace } = this.#options;
+    const { namespace, memberlist } = this.#options;
     const { services, states } = this.#caches;
     const labels = { 'metallb.io/component-type': 'controller' };
     const owner = this.#owner === undefined ? {} : { owner: this.#owner };
@@ -304,7 +309,13 @@ export class ControllerProcess {
     });
     // what another leader gave out a moment ago must have been seen
     services.relist(this.#ends.signal);
-    void this.#makeMemberlist(this.#session);
+    const session = this.#session;
+    if (memberlist !== undefined)
+      void keepMemberlistSecret({
+        ...{ api: this.#api, namespace, ...memberlist, clock: this.#clock, signal: this.#ends.signal },
+        isWanted: () => this.#session === session,
+        say: (level, msg, error) => this.#log[level]({ op: 'memberlist', ...(error !== undefined && { error }) }, msg),
+      });
   }
 
   #roundIn(ms: number): void {
@@ -315,9 +326,15 @@ export class ControllerProcess {
 
   #round(): void {
     if (this.#session === undefined || !this.#caches.synced || !this.#mayWrite()) return;
+    const began = performance.now();
+    if (began < this.#restUntil) {
+      this.#roundIn(this.#restUntil - began);
+      return;
+    }
     const before = this.#last;
     const round = this.#session.round(this.#caches.seen());
     this.#last = round;
+    this.#restUntil = performance.now() + REST * (performance.now() - began);
     this.#counts.updates++;
     if (round.refused !== undefined) this.#counts.updateErrors++;
     if (round.refused !== before?.refused && round.refused !== undefined) {
@@ -334,36 +351,6 @@ export class ControllerProcess {
     if (kind === SERVICES) services.store.put(object);
     else if (kind === IP_ADDRESS_POOLS) pools.store.put(object);
     else if (kind === CONFIGURATION_STATES) states.store.put(object);
-  }
-
-  async #makeMemberlist(session: Session): Promise<void> {
-    const { memberlist, namespace } = this.#options;
-    if (memberlist === undefined) return;
-    while (this.#session === session) {
-      try {
-        const made = await ensureMemberlistSecret({ api: this.#api, namespace, ...memberlist });
-        if (made) this.#log.info({ op: 'memberlist', secret: memberlist.name }, 'the memberlist Secret was made');
-        return;
-      } catch (fault) {
-        if (!(fault instanceof ApiError)) throw fault;
-        this.#log.warn({ op: 'memberlist', error: fault.message }, 'the memberlist Secret cannot be made');
-        await this.#clock.sleep(MEMBERLIST_RETRY_MS, this.#ends.signal);
-      }
-    }
-  }
-
-  /** Our Pod; outside of one there is none, and what we make has no owner. */
-  async #findOwner(): Promise<Owner | undefined> {
-    const { pod: name, namespace } = this.#options;
-    if (name === undefined) return undefined;
-    try {
-      const { metadata } = await this.#api.get({ kind: PODS, namespace, name });
-      return { apiVersion: 'v1', kind: 'Pod', name, uid: String(metadata['uid']) };
-    } catch (fault) {
-      if (!(fault instanceof ApiError)) throw fault;
-      this.#log.warn({ op: 'startup', error: fault.message }, 'our Pod is not known: what we make has no owner');
-      return undefined;
-    }
   }
 
   #observed(): ControllerObserved {

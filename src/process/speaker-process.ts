@@ -2,7 +2,6 @@
 // health and its state. While the API server is away it goes on with what it knows and says how old that is. All rooms
 // put together, once. Called by the verb `speaker`.
 
-import type { Owner } from '../config/configuration-state.ts';
 import { createKeeper, type Keeper, putInForce } from '../config/in-force.ts';
 import type { BgpType } from '../config/resource.ts';
 import { type HttpDoor, json, serveHttp, text } from '../io/http.ts';
@@ -12,12 +11,12 @@ import type { Log } from '../io/log.ts';
 import { Metrics } from '../io/metrics.ts';
 import type { TlsOptions } from '../io/tls-options.ts';
 import { Api, type Target } from '../k8s/api.ts';
-import { ApiError } from '../k8s/api-error.ts';
 import { type Clock, systemClock } from '../k8s/clock.ts';
 import type { Cluster } from '../k8s/cluster.ts';
 import { Events } from '../k8s/event.ts';
 import { Gather } from '../k8s/gather.ts';
-import { CONFIGURATION_STATES, PODS, SERVICE_BGP_STATUSES } from '../k8s/kind.ts';
+import { CONFIGURATION_STATES, SERVICE_BGP_STATUSES } from '../k8s/kind.ts';
+import { findPodOwner } from '../k8s/pod-owner.ts';
 import type { ApiReport } from '../k8s/report.ts';
 import { WriteQueue } from '../k8s/write.ts';
 import type { SocketAddress } from '../net/io.ts';
@@ -59,7 +58,6 @@ export interface SpeakerProcessOptions {
 /** Subnets come and go, and so may the API server; how often is looked. */
 const LOOK_MS = 5_000;
 const SAY_STALE_MS = 60_000;
-const OWNER_RETRY_MS = 5_000;
 
 export class SpeakerProcess {
   readonly #options: SpeakerProcessOptions;
@@ -303,24 +301,13 @@ export class SpeakerProcess {
     else if (kind === SERVICE_BGP_STATUSES) statuses.store.put(object);
   }
 
-  /** Our Pod owns what we write; outside of one nobody does. Asked until there is an answer. */
+  /** Our Pod owns what we write; outside of one nobody does. */
   async #findOwner(): Promise<void> {
-    const { pod: name, namespace } = this.#options;
+    const { pod, namespace } = this.#options;
     const { signal } = this.#ends;
-    let owner: Owner | undefined;
-    while (name !== undefined && owner === undefined && !signal.aborted) {
-      try {
-        const { metadata } = await this.#api.get({ kind: PODS, namespace, name }, { signal });
-        owner = { apiVersion: 'v1', kind: 'Pod', name, uid: String(metadata['uid']) };
-      } catch (fault) {
-        if (!(fault instanceof ApiError)) throw fault;
-        if (fault.status === 404 || fault.status === 403) {
-          this.#log.warn({ op: 'startup', error: fault.message }, 'our Pod is not known: what we write has no owner');
-          break;
-        }
-        await this.#clock.sleep(OWNER_RETRY_MS, signal);
-      }
-    }
+    const unknown = (error: string) =>
+      this.#log.warn({ op: 'startup', error }, 'our Pod is not known: what we write has no owner');
+    const owner = await findPodOwner({ api: this.#api, namespace, pod, unknown, clock: this.#clock, signal });
     if (!signal.aborted) this.#status.begin(owner);
   }
 
