@@ -2,31 +2,24 @@
 // address, its writes, its memory; then the same again with nothing to do. One run, for it takes minutes: most of it to
 // create the Services, and the events, which are paced.
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { parseAllDocuments } from 'yaml';
-import type { ApiObject } from '../src/config/resource.ts';
+import type { ChildProcess } from 'node:child_process';
 import { Api } from '../src/k8s/api.ts';
 import { openCluster } from '../src/k8s/cluster.ts';
-import { CUSTOM_RESOURCE_DEFINITIONS, IP_ADDRESS_POOLS, type Kind, NAMESPACES, SERVICES } from '../src/k8s/kind.ts';
+import { IP_ADDRESS_POOLS, type Kind, NAMESPACES, SERVICES } from '../src/k8s/kind.ts';
 import { readService } from '../src/k8s/resource.ts';
 import { Watched } from '../src/k8s/watched.ts';
 import type { Service } from '../src/plan/snapshot.ts';
-import { LoopbackApi, lackingForLoopback } from '../test/cluster/loopback.ts';
+import { LoopbackApi } from '../test/cluster/loopback.ts';
 import { until } from '../test/interop/process.ts';
 import { print } from './figures.ts';
+import { APP, inParallel, installCrds, NAMESPACE, needBundleAndApi, scrape, startInPod, stop } from './pod.ts';
 
 const COUNT = 10_000;
-const [NAMESPACE, APP] = ['metallb-system', 'app'];
-const PARALLEL = 8;
-const [METRICS, LIMIT_MS] = [7_472, 300_000];
-const BUNDLE = join(import.meta.dirname, '../dist/fairway.js');
+const LIMIT_MS = 300_000;
 
 /** True when every goal was met. */
 export async function controller(): Promise<boolean> {
-  const lacking = [...lackingForLoopback(), ...(existsSync(BUNDLE) ? [] : ['no bundle: npm run build'])];
-  if (lacking.length > 0) throw new Error(`cannot be measured: ${lacking.join(', ')}`);
+  needBundleAndApi();
   const server = new LoopbackApi();
   const ends = new AbortController();
   let running: ChildProcess | undefined;
@@ -66,26 +59,14 @@ export async function controller(): Promise<boolean> {
 
 async function prepare(api: Api): Promise<void> {
   for (const name of [NAMESPACE, APP]) await api.create({ kind: NAMESPACES }, { metadata: { name } });
-  const folder = join(import.meta.dirname, '../manifests/crd');
-  for (const plural of ['ipaddresspools', 'communities', 'configurationstates', 'bgppeers']) {
-    const [document] = parseAllDocuments(readFileSync(join(folder, `${plural}.yaml`), 'utf8'));
-    await api.create({ kind: CUSTOM_RESOURCE_DEFINITIONS }, document?.toJS() as ApiObject);
-  }
+  await installCrds(api, ['ipaddresspools', 'communities', 'configurationstates', 'bgppeers']);
   const naming = { apiVersion: 'metallb.io/v1beta1', kind: 'IPAddressPool' };
   const pool = { ...naming, metadata: { namespace: NAMESPACE, name: 'main' }, spec: { addresses: ['10.0.0.0/16'] } };
-  const put = () =>
-    api.create({ kind: IP_ADDRESS_POOLS, namespace: NAMESPACE }, pool).then(
-      () => true,
-      () => false,
-    );
-  await until('pools are served', put, 30_000);
+  await api.create({ kind: IP_ADDRESS_POOLS, namespace: NAMESPACE }, pool);
   const spec = { type: 'LoadBalancer', allocateLoadBalancerNodePorts: false, ports: [{ port: 80 }] };
-  let next = 0;
-  const create = async () => {
-    for (let i = next++; i < COUNT; i = next++)
-      await api.create({ kind: SERVICES, namespace: APP }, { metadata: { name: `s${i}`, namespace: APP }, spec });
-  };
-  await Promise.all(Array.from({ length: PARALLEL }, create));
+  await inParallel(COUNT, (i) =>
+    api.create({ kind: SERVICES, namespace: APP }, { metadata: { name: `s${i}`, namespace: APP }, spec }),
+  );
 }
 
 function watch(api: Api, signal: AbortSignal): Watched<Service> {
@@ -102,38 +83,16 @@ function count({ store }: Watched<Service>): number {
   return assigned;
 }
 
-/** With the files of a ServiceAccount where a kubelet puts them, in a mount namespace of its own. */
 function startController(server: LoopbackApi): ChildProcess {
-  const account = join(server.folder, 'account');
-  mkdirSync(account, { recursive: true });
-  cpSync(server.ca, join(account, 'ca.crt'));
-  writeFileSync(join(account, 'token'), 'tok');
-  writeFileSync(join(account, 'namespace'), NAMESPACE);
-  const place = '/run/secrets/kubernetes.io/serviceaccount';
-  const script = `mount -t tmpfs none /run && mkdir -p ${place} && cp ${account}/* ${place} && exec "$@"`;
-  const flags = ['--port=0', '--webhook-mode=disabled', '--log-level=warn', '--bind-address=127.0.0.1'];
-  const command = [process.execPath, BUNDLE, 'controller', ...flags];
-  return spawn('unshare', ['--mount', 'sh', '-c', script, 'sh', ...command], {
-    stdio: 'inherit',
-    env: { ...process.env, KUBERNETES_SERVICE_HOST: '127.0.0.1', KUBERNETES_SERVICE_PORT: String(server.port) },
-  });
+  return startInPod(server, 'controller', ['--webhook-mode=disabled', '--bind-address=127.0.0.1']);
 }
 
 async function figures() {
-  const text = await (await fetch(`http://127.0.0.1:${METRICS}/metrics`)).text();
-  const value = (name: string): number => Number(new RegExp(`^${name}(?:{[^}]*})? (\\S+)$`, 'm').exec(text)?.[1]);
+  const value = await scrape();
   return {
     writes: value('fairway_kubernetes_writes_total'),
     pending: value('fairway_kubernetes_pending_writes'),
     inUse: value('metallb_allocator_addresses_in_use_total'),
     rssMiB: value('process_resident_memory_bytes') / 2 ** 20,
   };
-}
-
-function stop(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
-  return new Promise((resolve) => {
-    child.once('exit', () => resolve());
-    child.kill('SIGTERM');
-  });
 }
