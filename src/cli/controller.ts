@@ -78,7 +78,7 @@ async function run(argv: readonly string[]): Promise<void> {
   }
   leaveOnSignal((signal) => {
     log.info({ op: 'shutdown', signal }, 'leaving');
-    return controller.leave();
+    return controller.leave(signal === 'SIGTERM');
   }, LEAVE_MS);
 }
 

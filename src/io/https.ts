@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createSecureServer, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
 import { createServer } from 'node:https';
 import type { Server, Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { SecureContextOptions } from 'node:tls';
 import { type Answer, text } from './http.ts';
 import { systemError } from './syscall.ts';
@@ -43,11 +44,14 @@ export interface HttpsDoor {
   readonly port: number;
   /** For connections from now on. */
   identify(identity: TlsIdentity): void;
+  /** Takes no more connections; done when those there are were answered, or after a while. */
+  drain(): Promise<void>;
   close(): void;
 }
 
 const MOST_CONNECTIONS = 256;
 const PATIENCE_MS = 10_000;
+const DRAIN_MS = 2_000;
 /** etcd takes no larger object; an AdmissionReview may hold two. */
 const LONGEST_BODY = 8 << 20;
 
@@ -72,15 +76,21 @@ export async function serveHttps(options: HttpsOptions): Promise<HttpsDoor> {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
   });
+  const close = () => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  };
   await listen(server, host, port);
   const bound = server.address();
   return {
     port: bound !== null && typeof bound === 'object' ? bound.port : port,
     identify: (given) => server.setSecureContext(context(given)),
-    close: () => {
-      server.close();
-      for (const socket of sockets) socket.destroy();
+    drain: async () => {
+      const answered = new Promise<void>((resolve) => server.close(() => resolve()));
+      await Promise.race([answered, sleep(DRAIN_MS, undefined, { ref: false })]);
+      close();
     },
+    close,
   };
 }
 

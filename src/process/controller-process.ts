@@ -64,6 +64,7 @@ const FENCE_MS = 500;
 const STAND_BY_MS = 2_000;
 /** So many times as long as a round took the next one waits: a stream of echoes leaves time for the writes that cause it. */
 const REST = 4;
+const DRAIN_MS = 3_000;
 
 export class ControllerProcess {
   readonly #options: ControllerProcessOptions;
@@ -90,6 +91,7 @@ export class ControllerProcess {
   #last: Round | undefined;
   #saidRivals = '';
   #fell = false;
+  #isLeaving = false;
   #later: NodeJS.Timeout | undefined;
   #restUntil = Number.NEGATIVE_INFINITY;
 
@@ -136,8 +138,12 @@ export class ControllerProcess {
     return controller;
   }
 
-  /** What is under way is written, the lease released, and the doors are shut. */
-  async leave(): Promise<void> {
+  /**
+   * What is under way is written, the lease released, and the doors are shut. `drain`: webhooks are answered until nobody is
+   * sent here any more, for an API server learns late that a Pod ends.
+   */
+  async leave(drain: boolean): Promise<void> {
+    this.#isLeaving = true;
     this.#gather.end();
     clearTimeout(this.#later);
     this.#session = undefined;
@@ -146,7 +152,8 @@ export class ControllerProcess {
     // only now: whoever takes over must not meet a write of ours
     this.#leaseEnds.abort();
     await this.#leasing;
-    this.#webhooks.close();
+    if (drain && this.#webhooks.isOpen) await this.#clock.sleep(DRAIN_MS);
+    await this.#webhooks.close();
     for (const door of this.#doors) door.close();
     await this.#cluster.close();
     this.#log.info({ op: 'leave' }, 'left');
@@ -155,7 +162,7 @@ export class ControllerProcess {
   #leasing: Promise<void> = Promise.resolve();
 
   get ready(): boolean {
-    return this.#options.webhooks === 'onlywebhook' || this.#caches.synced;
+    return !this.#isLeaving && (this.#options.webhooks === 'onlywebhook' || this.#caches.synced);
   }
 
   state() {
@@ -369,6 +376,7 @@ export class ControllerProcess {
   }
 
   #notReady(): string {
+    if (this.#isLeaving) return 'leaving';
     const waiting = this.#caches.all.filter(({ synced, plural }) => !synced && plural !== CONFIGURATION_STATES.plural);
     return waiting.map(({ plural, state }) => `${plural}: ${state?.problem ?? 'not read yet'}`).join('\n');
   }

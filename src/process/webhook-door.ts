@@ -27,9 +27,14 @@ export class WebhookDoor {
     this.#door = before === undefined ? this.#open(identity) : this.#change(before, identity);
   }
 
-  close(): void {
+  get isOpen(): boolean {
+    return this.#door !== undefined;
+  }
+
+  /** Answers what was asked, and is shut then. */
+  async close(): Promise<void> {
     this.#closed = true;
-    void this.#door?.then((door) => door?.close());
+    await (await this.#door)?.drain();
   }
 
   async #change(before: Promise<HttpsDoor | undefined>, identity: TlsIdentity): Promise<HttpsDoor | undefined> {

@@ -117,6 +117,27 @@ describe('HTTPS', () => {
     expect((await ask(port, first?.cert ?? '', '/one')).body).toBe('GET /one Bearer x ');
   });
 
+  it('answers what was asked before it is shut, and nobody after that', async () => {
+    let answer = (): void => undefined;
+    const asked = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    let began = false;
+    const handle = async () => {
+      began = true;
+      await asked;
+      return text(200, 'late');
+    };
+    const door = await open({ handle });
+    const late = ask(door.port, first?.cert ?? '', '/');
+    await until('it is asked', () => (began ? true : undefined));
+    const drained = door.drain();
+    await expect(ask(door.port, first?.cert ?? '', '/')).rejects.toThrow('ECONNREFUSED');
+    answer();
+    expect((await late).body).toBe('late');
+    await drained;
+  });
+
   it('says which port cannot be had', async () => {
     const { port } = await open();
     await expect(open({ port })).rejects.toThrow(`cannot serve HTTPS on 127.0.0.1:${port}: address already in use`);
