@@ -15,7 +15,10 @@ export default defineConfig({
   test: {
     projects: [
       project('house', ['test/house.test.ts']),
-      project('unit', ['src/**/*.test.ts', 'test/{net,io,config,cli,k8s,controller,process,manifests}/**/*.test.ts']),
+      project('unit', [
+        'src/**/*.test.ts',
+        'test/{net,l2,io,config,cli,k8s,controller,process,manifests}/**/*.test.ts',
+      ]),
       project('codec', ['test/codec/**/*.test.ts'], 60_000),
       project('fsm', ['test/fsm/**/*.test.ts']),
       project('plan', ['test/plan/**/*.test.ts']),

@@ -110,7 +110,8 @@ export interface Giving {
 }
 
 export type Probe =
-  | { readonly is: 'asking'; readonly asked: number; readonly nextAt: number }
+  /** `asked` so often; the next at `nextAt`, for which a place in the queue of all probes is `reserved`. */
+  | { readonly is: 'asking'; readonly asked: number; readonly nextAt: number; readonly reserved: boolean }
   | { readonly is: 'free' }
   /** By a stranger, or by a node that is not heard. */
   | { readonly is: 'taken'; readonly mac: Mac; readonly by: 'stranger' | 'node'; readonly againAt: number };
@@ -199,6 +200,8 @@ export interface Segment {
   readonly addresses: Map<Ip, Address>;
   gateway: Gateway | undefined;
   readonly suspects: Map<Mac, Suspect>;
+  /** The next free place for a probe. */
+  probeAt: number;
   /** Addresses whose rules must be asked in this step. */
   readonly dirty: Set<Ip>;
   /** Addresses with a finite dueAt. */
@@ -227,7 +230,7 @@ export function createSegment(node: string, link: string, incarnation: number, s
   return {
     ...{ node, link, station: stationOf(node, link), incarnation, settings, facts: NO_LINK, ready: false },
     ...{ serving: true, leaving: false, leaveBy: OFF, gone: false, receives: false, readyAt: OFF, asksUntil: OFF },
-    ...{ members: new Map(), addresses: new Map(), gateway: undefined, suspects: new Map() },
+    ...{ members: new Map(), addresses: new Map(), gateway: undefined, suspects: new Map(), probeAt: -OFF },
     ...{ dirty: new Set(), pending: new Set(), rows: undefined, sequence: 0, changed: false },
     ...{ tellAt: OFF, repeats: 0, lastToldAt: -OFF, sweepAt: OFF, unconfirmed: 0 },
     ...{ urgent: new Set(), dueAt: OFF, drops: {} },

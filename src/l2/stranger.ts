@@ -12,6 +12,8 @@ import { isHeard, memberWith, recall } from './segment.ts';
 const PROBES = 3;
 const PROBE_EVERY_MS = 100;
 const PROBE_WAIT_MS = 200;
+/** Of all addresses together: switches shut ports on ARP floods. */
+const PROBE_GAP_MS = 2.5;
 const CHECK_MS = 300;
 const AGAIN_MS = 10_000;
 /** An unheard node that answers is asked again so soon, for its answer holds the address. */
@@ -23,37 +25,36 @@ const MOST_SUSPECTS = 256;
 
 /** Whether the address may be taken as far as the LAN shows; goes on with asking. */
 export function isFree(segment: Segment, address: Address, now: number, effects: Effects): boolean {
-  const { probe, ip, ownerKnown } = address;
   // the owner was known: that one has been asked
-  if (ownerKnown && probe === undefined) return true;
-  switch (probe?.is) {
-    case 'free':
-      return true;
-    case 'taken':
-      if (now >= probe.againAt) address.probe = undefined;
-      else {
-        recall(address, probe.againAt);
-        return false;
-      }
-      break;
-    case 'asking':
-      if (now < probe.nextAt) {
-        recall(address, probe.nextAt);
-        return false;
-      }
-      if (probe.asked === PROBES) {
-        if (isUnderCheck(segment, ip)) recall(address, now + CHECK_MS);
-        else address.probe = { is: 'free' };
-        return address.probe?.is === 'free';
-      }
-      break;
-    default:
+  if (address.ownerKnown && address.probe === undefined) return true;
+  if (address.probe?.is === 'taken' && now >= address.probe.againAt) address.probe = undefined;
+  const { probe, ip, wanted } = address;
+  if (probe?.is === 'free') return true;
+  if (probe?.is === 'taken') {
+    recall(address, probe.againAt);
+    return false;
   }
-  const asked = (address.probe?.is === 'asking' ? address.probe.asked : 0) + 1;
-  const nextAt = now + (asked === PROBES ? PROBE_WAIT_MS : PROBE_EVERY_MS);
-  address.probe = { is: 'asking', asked, nextAt };
-  effects.push({ do: 'ask', ip });
-  recall(address, nextAt);
+  if (probe !== undefined && now < probe.nextAt) {
+    recall(address, probe.nextAt);
+    return false;
+  }
+  // what was served before this process came is asked about once: it is served without long delay
+  const probes = wanted.established ? 1 : PROBES;
+  const asked = probe?.asked ?? 0;
+  if (asked === probes) {
+    if (isUnderCheck(segment, ip)) recall(address, now + CHECK_MS);
+    else address.probe = { is: 'free' };
+    return address.probe?.is === 'free';
+  }
+  const place = probe?.reserved === true ? now : Math.max(now, segment.probeAt);
+  if (probe?.reserved !== true) segment.probeAt = place + PROBE_GAP_MS;
+  if (place > now) address.probe = { is: 'asking', asked, nextAt: place, reserved: true };
+  else {
+    const waitMs = asked + 1 === probes ? PROBE_WAIT_MS : PROBE_EVERY_MS;
+    address.probe = { is: 'asking', asked: asked + 1, nextAt: now + waitMs, reserved: false };
+    effects.push({ do: 'ask', ip });
+  }
+  recall(address, address.probe.nextAt);
   return false;
 }
 

@@ -106,12 +106,12 @@ function split(telling: Telling): void {
 
 /** Neither side knows of the other before the first frame. */
 const HEAL_MS = 320;
-/** Two claims that crossed on the wire. */
+/** Two claims that crossed on the wire: both saw the address fall vacant, the second before it heard of the first. */
 const CROSSED_MS = 3;
 
 const NOTHING: Bounds = { gapMs: 0, overlapMs: 0, moves: 0 };
 /** What the issue of a dead owner may cost. */
-export const DEATH: Bounds = { gapMs: 1_200, overlapMs: 0 };
+export const DEATH: Bounds = { gapMs: 1_200, overlapMs: CROSSED_MS };
 
 export const STORIES: readonly Story[] = [
   { name: 'cold start', ...NOTHING, happens: (t) => runFor(t, 1_000) },
