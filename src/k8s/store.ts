@@ -15,6 +15,11 @@ export interface Unreadable {
   readonly invalid: Invalid;
 }
 
+/** As a reason why a configuration is refused: the object is named in it. */
+export function faultOf({ kind, name, invalid }: Unreadable): Invalid {
+  return { ...invalid, kind, name, message: `${kind} ${name}: ${invalid.message}` };
+}
+
 /** Of all objects of a store: the items of a list do not say it themselves. */
 interface Naming {
   readonly kind: string;
@@ -213,6 +218,8 @@ export class Store<T extends object> {
     if (what === undefined) this.#unreadable.delete(key);
     else this.#unreadable.set(key, what);
     this.#options.unreadable(key, what);
+    // what can be read may be the same, but not whether it is all
+    this.#options.changed();
   }
 }
 

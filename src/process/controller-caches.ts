@@ -20,7 +20,7 @@ import { LEGACY_NAME, type LegacyConfiguration, readLegacyConfigMap } from '../k
 import { readAsResource, readLabelled, strange } from '../k8s/reader.ts';
 import type { Tell } from '../k8s/report.ts';
 import { readService } from '../k8s/resource.ts';
-import type { Reader } from '../k8s/store.ts';
+import { faultOf, type Reader } from '../k8s/store.ts';
 import { Watched } from '../k8s/watched.ts';
 import { LegacyPools } from './legacy-pools.ts';
 
@@ -85,7 +85,9 @@ export class ControllerCaches {
       pools: this.#legacyPools.beside(this.pools.store.map(), this.#hasNoPools, configuration),
       others: this.communities.store.map(),
       namespaces: this.namespaces.store.map(),
-      problems: [...this.pools.store.unreadable, ...this.communities.store.unreadable, ...refused],
+      problems: [...this.pools.store.unreadable, ...this.communities.store.unreadable, ...refused].map((each) => ({
+        invalid: faultOf(each),
+      })),
     };
   }
 }

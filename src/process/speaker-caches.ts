@@ -28,7 +28,7 @@ import {
 import { readAsResource, readLabelled, readSecretPassword } from '../k8s/reader.ts';
 import type { ApiReport, Tell } from '../k8s/report.ts';
 import { type EndpointSlice, readEndpointSlice, readNode, readService } from '../k8s/resource.ts';
-import type { Reader } from '../k8s/store.ts';
+import { faultOf, type Reader } from '../k8s/store.ts';
 import { Watched } from '../k8s/watched.ts';
 import { bgpStatusSelector, readBgpStatus, type SeenBgpStatus } from '../plan/bgp-status.ts';
 import type { Endpoint, Node, Service, ServiceKey } from '../plan/snapshot.ts';
@@ -162,7 +162,7 @@ export class SpeakerCaches {
   get problem(): Invalid | undefined {
     for (const { store } of this.configuration) {
       const [unreadable] = store.unreadable;
-      if (unreadable !== undefined) return unreadable.invalid;
+      if (unreadable !== undefined) return faultOf(unreadable);
     }
     return undefined;
   }

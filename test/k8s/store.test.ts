@@ -145,6 +145,17 @@ describe('a store', () => {
     expect(relist.commit(false)).toEqual({ guarded: false, known: 0, vanished: 0 });
   });
 
+  it('is another when what cannot be read comes, changes and goes', () => {
+    const kept = keep<Service>('Service', () => ({ invalid: { rule: 'schema', message: 'no' } }));
+    kept.store.put(raw('a', 1));
+    expect(kept.changes).toBe(1);
+    kept.store.put(raw('a', 2));
+    expect(kept.changes).toBe(1);
+    kept.store.remove(raw('a', 3));
+    expect(kept.changes).toBe(2);
+    expect(kept.store.unreadable).toEqual([]);
+  });
+
   it('survives a reader with a bug, and says where it is', () => {
     const kept = keep<{ name: string }>('Service', () => {
       throw new RangeError('oops');
