@@ -7,8 +7,13 @@ import { until } from '../interop/process.ts';
 import type { Api, KubeObject } from './api.ts';
 
 const RUNTIME = join(import.meta.dirname, 'container.sh');
-const FAIRWAY = join(import.meta.dirname, '../../bin/fairway');
-const INSIDE = join(import.meta.dirname, '../interop/inside.ts');
+const PROJECT = join(import.meta.dirname, '../..');
+/** Where container.sh has the project. */
+const PROJECT_INSIDE = '/run/project';
+/** Node as a container sees it; npm runs the project's own. */
+const NODE_INSIDE = process.execPath.startsWith(`${PROJECT}/`)
+  ? `${PROJECT_INSIDE}${process.execPath.slice(PROJECT.length)}`
+  : process.execPath;
 
 export interface Pod extends KubeObject {
   readonly spec: {
@@ -155,7 +160,7 @@ function confined({ spec }: Pod): string[] {
 /** The images that there are: ours, and `serve`, which answers every connection to port 8080 with the Pod's name. */
 function program({ image, args = [] }: Container, podName: string): string[] {
   const [, role] = /(?:^|\/)(controller|speaker)(?::[^/]*)?$/.exec(image) ?? [];
-  if (role !== undefined) return [process.execPath, FAIRWAY, role, ...args];
-  if (image === 'serve') return [process.execPath, INSIDE, 'serve', podName, '8080'];
+  if (role !== undefined) return [NODE_INSIDE, `${PROJECT_INSIDE}/bin/fairway`, role, ...args];
+  if (image === 'serve') return [NODE_INSIDE, `${PROJECT_INSIDE}/test/interop/inside.ts`, 'serve', podName, '8080'];
   throw new Error(`no such image: ${image}`);
 }
