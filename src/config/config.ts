@@ -3,6 +3,7 @@
 
 import type { Ip, Prefix } from '../net/address.ts';
 import type { Secret } from '../net/secret.ts';
+import type { PrefixLimit } from './resource.ts';
 import type { Selector } from './selector.ts';
 
 export interface Config {
@@ -87,6 +88,7 @@ export interface Peer {
   readonly gracefulRestart: boolean;
   readonly ebgpMultiHop: boolean;
   readonly ttlSecurity?: number;
+  readonly prefixLimit?: PrefixLimit;
   readonly vrf?: string;
   readonly dualStack: boolean;
 }

@@ -7,7 +7,7 @@ import type { BfdProfile, Peer } from './config.ts';
 import { formatDuration } from './duration.ts';
 import type { Fields } from './fields.ts';
 import { about, quoted, refuse, refuseForNow, worded } from './invalid.ts';
-import type { BGPPeerResource, SecretResource } from './resource.ts';
+import type { BGPPeerResource, PrefixLimit, SecretResource } from './resource.ts';
 import { compileSelectors, refuseDuplicateSelectors, type Selector } from './selector.ts';
 
 const ASN = { min: 0, max: 0xffffffff };
@@ -21,6 +21,7 @@ export function readPeer(name: string, namespace: string, spec: Fields): BGPPeer
   spec.require('myASN');
   const localASN = spec.integer('localASN', { min: 1, max: ASN.max });
   const ttlSecurity = spec.integer('ttlSecurity', { min: 1, max: 254 });
+  const prefixLimit = spec.object('prefixLimit', readPrefixLimit);
   const passwordSecret = spec.object('passwordSecret', (reference) => {
     reference.ignore('namespace');
     return reference.text('name');
@@ -35,6 +36,7 @@ export function readPeer(name: string, namespace: string, spec: Fields): BGPPeer
     passwordSecret: passwordSecret ?? '',
     enableGracefulRestart: spec.flag('enableGracefulRestart'),
     ...(ttlSecurity === undefined ? {} : { ttlSecurity }),
+    ...(prefixLimit === undefined ? {} : { prefixLimit }),
     vrf: spec.text('vrf'),
     disableMP: spec.flag('disableMP', false),
     dualStackAddressFamily: spec.flag('dualStackAddressFamily', false),
@@ -83,6 +85,16 @@ function givenTimes(hold?: number, keepalive?: number, connect?: number): GivenT
     ...(keepalive === undefined ? {} : { keepaliveTimeMs: keepalive }),
     ...(connect === undefined ? {} : { connectTimeMs: connect }),
   };
+}
+
+function readPrefixLimit(fields: Fields): PrefixLimit {
+  fields.require('routes');
+  const routes = fields.integer('routes', { min: 1, max: 2 ** 31 - 1 }, 1);
+  const action = fields.text('action');
+  if (action === '') return { routes, action: 'warn' };
+  if (action === 'warn' || action === 'disable-family' || action === 'reset') return { routes, action };
+  const field = fields.at('action');
+  return refuse('schema', `${field}: must be warn, disable-family or reset, not ${quoted(action)}`, field);
 }
 
 function readConnectTime(spec: Fields): number | undefined {
@@ -143,7 +155,7 @@ function parsePeer(resource: BGPPeerResource, context: PeerContext): Peer {
   const source = parseAddress(resource.sourceAddress, 'invalid source IP', 'spec.sourceAddress');
   const nodeSelectors = parseNodeSelectors(resource);
   const password = parsePassword(resource, context);
-  const { connectTimeMs, localASN, ttlSecurity } = resource;
+  const { connectTimeMs, localASN, ttlSecurity, prefixLimit } = resource;
   return {
     name: resource.name,
     myAsn: resource.myASN,
@@ -162,6 +174,7 @@ function parsePeer(resource: BGPPeerResource, context: PeerContext): Peer {
     gracefulRestart: resource.enableGracefulRestart,
     ebgpMultiHop: resource.ebgpMultiHop,
     ...(ttlSecurity === undefined ? {} : { ttlSecurity }),
+    ...(prefixLimit === undefined ? {} : { prefixLimit }),
     ...(resource.vrf === '' ? {} : { vrf: resource.vrf }),
     dualStack: resource.dualStackAddressFamily,
   };

@@ -73,6 +73,12 @@ export interface BGPAdvertisementResource {
   readonly serviceSelectors: readonly LabelSelector[];
 }
 
+/** On the routes of one family that a peer announces. */
+export interface PrefixLimit {
+  readonly routes: number;
+  readonly action: 'warn' | 'disable-family' | 'reset';
+}
+
 /** Both served versions, in the fields of v1beta2. */
 export interface BGPPeerResource {
   readonly name: string;
@@ -98,6 +104,8 @@ export interface BGPPeerResource {
   readonly ebgpMultiHop: boolean;
   /** Ours, optional: 1-254. */
   readonly ttlSecurity?: number;
+  /** Ours, optional. */
+  readonly prefixLimit?: PrefixLimit;
   readonly vrf: string;
   readonly disableMP: boolean;
   readonly dualStackAddressFamily: boolean;

@@ -71,7 +71,7 @@ export function routerIdOfName(name: string): Ip {
 }
 
 function sessionOf(peer: Peer, address: Ip, fallbackRouterId: Ip): PeerConfig {
-  const { bfdProfile, routerId, source, vrf, password, ttlSecurity, localAsn } = peer;
+  const { bfdProfile, routerId, source, vrf, password, ttlSecurity, prefixLimit, localAsn } = peer;
   const families: readonly Family[] = peer.dualStack ? ['ipv4', 'ipv6'] : [familyOf(address)];
   const warning = `bfdProfile ${bfdProfile} is read but not served yet: the session runs without BFD`;
   return {
@@ -95,6 +95,7 @@ function sessionOf(peer: Peer, address: Ip, fallbackRouterId: Ip): PeerConfig {
     ...(vrf !== undefined && { device: vrf }),
     ...(password !== undefined && { md5: password }),
     ...(ttlSecurity !== undefined && { ttlSecurity }),
+    ...(prefixLimit !== undefined && { prefixLimit }),
   };
 }
 

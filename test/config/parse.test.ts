@@ -56,6 +56,7 @@ describe('whole configurations', () => {
         dynamicASN: 'external',
         peerAddress: '2001:DB8::4',
         ttlSecurity: 2,
+        prefixLimit: { routes: 10, action: 'reset' },
         routerID: '10.20.30.40',
         nodeSelectors: [
           hostname('a'),
@@ -120,6 +121,7 @@ describe('whole configurations', () => {
         gracefulRestart: false,
         ebgpMultiHop: false,
         ttlSecurity: 2,
+        prefixLimit: { routes: 10, action: 'reset' },
         dualStack: false,
       },
     ]);

@@ -162,6 +162,12 @@ describe('peers', () => {
     ['half a port', { peerPort: 179.5 }, 'spec.peerPort: must be an integer from 1 to 16384, not 179.5'],
     ['localASN 0', { localASN: 0 }, 'spec.localASN: must be an integer from 1 to 4294967295, not 0'],
     ['ttlSecurity 0', { ttlSecurity: 0 }, 'spec.ttlSecurity: must be an integer from 1 to 254, not 0'],
+    ['prefixLimit without routes', { prefixLimit: {} }, 'spec.prefixLimit.routes: Required value'],
+    [
+      'an action that is none',
+      { prefixLimit: { routes: 1, action: 'drop' } },
+      'spec.prefixLimit.action: must be warn, disable-family or reset, not "drop"',
+    ],
     ['ttlSecurity 255', { ttlSecurity: 255 }, 'spec.ttlSecurity: must be an integer from 1 to 254, not 255'],
     ['a time without unit', { holdTime: '90' }, 'spec.holdTime: time: missing unit in duration "90"'],
     ['a time as a number', { holdTime: 90 }, 'spec.holdTime: must be a duration such as "90s", not a number'],
