@@ -121,7 +121,11 @@ export class Standalone {
 
   #observed(): StandaloneObserved {
     const { allocations } = this.#reconciler.last ?? {};
-    return { ...this.#announcer.observed(), allocations, manifestFaults: this.#manifestFaults };
+    return {
+      ...this.#announcer.observed(),
+      ...(this.#options.bgpType === 'frr' && { vrf: 'default' }),
+      ...{ allocations, manifestFaults: this.#manifestFaults },
+    };
   }
 
   /** The folder says something else: the whole way down. */

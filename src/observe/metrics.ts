@@ -52,12 +52,13 @@ const one = (value: number): readonly Sample[] => [{ labels: {}, value }];
 
 type Kind = Row<unknown>['type'];
 
+function labelsOf(peer: PeerView, { vrf: otherwise }: Observed): Sample['labels'] {
+  const vrf = peer.device ?? otherwise;
+  return { peer: peerLabel(peer), ...(vrf !== undefined && { vrf }) };
+}
+
 function ofPeers(name: string, type: Kind, help: string, value: (peer: PeerView) => number): Row<Observed> {
-  const read = ({ peers, vrf: otherwise }: Observed) =>
-    peers.map((peer) => {
-      const vrf = peer.device ?? otherwise;
-      return { labels: { peer: peerLabel(peer), ...(vrf !== undefined && { vrf }) }, value: value(peer) };
-    });
+  const read = (seen: Observed) => seen.peers.map((peer) => ({ labels: labelsOf(peer, seen), value: value(peer) }));
   return { name: `metallb_bgp_${name}`, type, labels: ['peer', 'vrf'], help, read };
 }
 
@@ -130,12 +131,12 @@ export const BGP_METRICS: readonly Row<Observed>[] = [
   {
     name: 'fairway_bgp_malformed_updates_total',
     type: 'counter',
-    labels: ['peer', 'rule'],
+    labels: ['peer', 'vrf', 'rule'],
     help: 'UPDATE messages that broke a rule (RFC 7606)',
-    read: ({ peers }) =>
-      peers.flatMap((peer) =>
+    read: (seen) =>
+      seen.peers.flatMap((peer) =>
         Object.entries(peer.counters.faults).map(([rule, value]) => ({
-          labels: { peer: peerLabel(peer), rule },
+          labels: { ...labelsOf(peer, seen), rule },
           value,
         })),
       ),
@@ -143,21 +144,21 @@ export const BGP_METRICS: readonly Row<Observed>[] = [
   {
     name: 'fairway_bgp_last_error',
     type: 'gauge',
-    labels: ['peer', 'code'],
+    labels: ['peer', 'vrf', 'code'],
     help: '1 for the latest error of a peer without session: code/subcode of a NOTIFICATION or the name of a system error',
-    read: ({ peers }) =>
-      peers.flatMap((peer) =>
+    read: (seen) =>
+      seen.peers.flatMap((peer) =>
         peer.lastError === undefined || peer.state === 'Established'
           ? []
-          : [{ labels: { peer: peerLabel(peer), code: peer.lastError.code }, value: 1 }],
+          : [{ labels: { ...labelsOf(peer, seen), code: peer.lastError.code }, value: 1 }],
       ),
   },
   {
     name: 'fairway_bgp_peer_warnings',
     type: 'gauge',
-    labels: ['peer'],
+    labels: ['peer', 'vrf'],
     help: 'Fields of a peer that have no effect yet, and rules that it broke on this session',
-    read: ({ peers }) => peers.map((peer) => ({ labels: { peer: peerLabel(peer) }, value: peer.warnings.length })),
+    read: (seen) => seen.peers.map((peer) => ({ labels: labelsOf(peer, seen), value: peer.warnings.length })),
   },
   {
     name: 'fairway_bgp_unserved_peers',

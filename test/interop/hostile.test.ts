@@ -206,3 +206,27 @@ stories('a listener for configured peers alone', ['FRR'], () => {
     expect((await router.neighbour(node(1).ipv4)).connectionsEstablished).toBe(1);
   });
 });
+
+stories('a router that announces more routes than prefixLimit allows', ['FRR'], () => {
+  const lab = useLab(1);
+  const announce = ['198.18.1.0/24', '198.18.2.0/24', '198.18.3.0/24'];
+  const start = async (action: string) => {
+    const router = await startFrr(lab, { as: 64512, announce, peers: [FROM_NODE] });
+    const peer = bgpPeer('tor', { ...external, prefixLimit: { routes: 2, action } });
+    return { router, speaker: startSpeaker(lab, 'n1', [...cluster(), peer]) };
+  };
+
+  it('is told so and left, where that is asked for', async () => {
+    const { router, speaker } = await start('reset');
+    const error = await until('an error is shown', async () => (await speaker.peer('tor')).lastError ?? undefined);
+    expect(error.code).toBe('6/1');
+    expect((await router.neighbour(node(1).ipv4)).lastNotificationReason).toMatch(/Maximum Number of Prefixes/i);
+  });
+
+  it.each(['warn', 'disable-family'])('is served on, with a warning, where the action is %s', async (action) => {
+    const { router, speaker } = await start(action);
+    await untilPaths(router, ROUTE.ipv4);
+    await until('it warns', async () => (await speaker.peer('tor')).warnings.length === 1);
+    expect((await speaker.peer('tor')).state).toBe('Established');
+  });
+});
