@@ -18,6 +18,7 @@ import { painterFor, table } from './terminal.ts';
 const LIMIT_MS = 30_000;
 const LOOK_MS = 100;
 const LEAVE_MS = 12_000;
+const LEFT_MS = 2_000;
 const NODE = 'demo';
 
 interface Flags {
@@ -60,6 +61,14 @@ async function run(flags: Flags): Promise<void> {
     process.stderr.write(`\n${(fault as Error).message}\n`);
     return end(1);
   }
+}
+
+/** What the speaker's Cease meant to the router. */
+async function tellOfLeaving(router: DemoRouter): Promise<void> {
+  const limit = performance.now() + LEFT_MS;
+  while (router.routes().length > 0 && performance.now() < limit) await sleep(LOOK_MS);
+  const left = router.routes().length;
+  process.stdout.write(`\nThe speaker has left; the router holds ${left === 0 ? 'none' : left} of its routes.\n`);
 }
 
 class Demo {
@@ -117,6 +126,7 @@ class Demo {
     this.inside?.end();
     await this.inside?.code;
     await this.#speaker?.end();
+    if (this.#speaker !== undefined && this.#router !== undefined) await tellOfLeaving(this.#router);
     await this.#router?.end();
   }
 
