@@ -154,6 +154,7 @@ describe('fairway demo', () => {
     const text = demo.lines.join('\n');
     expect(text).toMatch(/^198\.51\.100\.15\/32 +127\.0\.0\.2 +64513 +64513:100 65535:65281 large:64513:1:7$/m);
     expect(text).toMatch(/^2001:db8:40::100\/128 +::1 +64513 /m);
+    expect(demo.lines).toContain('All is announced.');
     expect(demo.lines.at(-1)).toBe('The speaker has left; the router holds none of its routes.');
   });
 
