@@ -55,7 +55,7 @@ export class Standalone {
     log.info({ version, node, manifests, nodeversion: process.version }, 'Fairway standalone starting');
     const standalone = new Standalone(options, log, await readStateFile(options.stateFile));
     await standalone.#serve();
-    standalone.#folder = new Folder(manifests, (content) => standalone.#changed(content));
+    standalone.#folder = new Folder(manifests, options.namespace, (content) => standalone.#changed(content));
     return standalone;
   }
 

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ApiObject } from '../config/resource.ts';
 import { documents, type ManifestFault, type ManifestObject } from './manifest.ts';
+import { identityOf } from './resource.ts';
 
 /** A file is read once nobody wrote to it for this long: writing in place has no end that could be seen. */
 const QUIET_MS = 5;
@@ -47,6 +48,7 @@ interface File extends Content {
 
 export class Folder {
   readonly #path: string;
+  readonly #namespace: string;
   readonly #changed: (content: FolderContent) => void;
   readonly #files = new Map<string, File>();
   #watcher: FSWatcher | undefined;
@@ -58,8 +60,10 @@ export class Folder {
   #problem: string | undefined;
   #ended = false;
 
-  constructor(path: string, changed: (content: FolderContent) => void) {
+  /** `namespace`: MetalLB's, where its objects belong that name none. */
+  constructor(path: string, namespace: string, changed: (content: FolderContent) => void) {
     this.#path = path;
+    this.#namespace = namespace;
     this.#changed = changed;
     this.#scanIn(0);
   }
@@ -185,7 +189,7 @@ export class Folder {
     for (const [, file] of [...this.#files].sort(([a], [b]) => (a < b ? -1 : 1))) {
       faults.push(...file.faults);
       for (const found of file.objects) {
-        const key = identityOf(found.object);
+        const key = identityOf(found.object, this.#namespace);
         const other = first.get(key);
         if (other === undefined) {
           first.set(key, found);
@@ -237,19 +241,7 @@ function tooLarge(file: string, size: number): Content {
   return { objects: [], faults: [{ file, line: 1, rule: 'too-large', text }] };
 }
 
-const identities = new WeakMap<ApiObject, string>();
 const texts = new WeakMap<ApiObject, string>();
-
-/** Group, kind, namespace and name: two versions of one object are one object. */
-function identityOf(object: ApiObject): string {
-  let identity = identities.get(object);
-  if (identity === undefined) {
-    const { namespace = '', name } = object.metadata;
-    identity = `${object.apiVersion.replace(/\/?[^/]*$/, '')} ${object.kind} ${namespace} ${name}`;
-    identities.set(object, identity);
-  }
-  return identity;
-}
 
 function textOf(object: ApiObject): string {
   let text = texts.get(object);

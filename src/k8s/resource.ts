@@ -84,6 +84,18 @@ function namespaceOf({ metadata }: ApiObject): string {
   return metadata.namespace || 'default';
 }
 
+/** Its own namespace, or where it goes in a folder; empty for what is of the whole cluster. */
+function placeOf({ apiVersion, kind, metadata }: ApiObject, metallb: string): string {
+  if (kind === 'Node' || kind === 'Namespace') return '';
+  return metadata.namespace || (kind === 'Secret' || apiVersion.startsWith('metallb.io/') ? metallb : 'default');
+}
+
+/** Group, kind, namespace and name: two versions of one object are one object. `metallb`: MetalLB's namespace. */
+export function identityOf(object: ApiObject, metallb: string): string {
+  const group = object.apiVersion.replace(/\/?[^/]*$/, '');
+  return `${group} ${object.kind} ${placeOf(object, metallb)} ${object.metadata.name}`;
+}
+
 /** The API server leaves some empty lists as null. */
 function withoutNulls(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutNulls);

@@ -32,7 +32,7 @@ function temporary(): string {
 
 function watched(path: string) {
   const told: FolderContent[] = [];
-  const folder = new Folder(path, (content) => told.push(content));
+  const folder = new Folder(path, 'metallb-system', (content) => told.push(content));
   cleanUp.push(() => folder.end());
   const names = () =>
     told
@@ -159,6 +159,27 @@ describe('a folder', () => {
     rmSync(join(path, 'a.yaml'));
     await seen.until('three,two');
     expect(seen.last()?.faults).toEqual([]);
+  });
+
+  it('knows an object again that names the namespace in which it would be anyway', async () => {
+    const path = temporary();
+    const object = (kind: string, apiVersion: string, namespace: string) =>
+      `apiVersion: ${apiVersion}\nkind: ${kind}\nmetadata: {name: x${namespace && `, namespace: ${namespace}`}}\n`;
+    const kinds = [
+      ['Service', 'v1', 'default'],
+      ['EndpointSlice', 'discovery.k8s.io/v1', 'default'],
+      ['Secret', 'v1', 'metallb-system'],
+      ['BGPPeer', 'metallb.io/v1beta2', 'metallb-system'],
+      ['Node', 'v1', 'any'],
+    ] as const;
+    const all = (named: boolean) => kinds.map(([kind, version, ns]) => object(kind, version, named ? ns : ''));
+    writeFileSync(join(path, 'a.yaml'), all(true).join('---\n'));
+    writeFileSync(join(path, 'b.yaml'), [...all(false), object('Service', 'v1', 'metallb-system')].join('---\n'));
+    const seen = watched(path);
+    await seen.until('x,x,x,x,x,x');
+    expect(seen.last()?.faults.map(({ rule, text }) => `${rule} ${text.split(' ', 1)}`)).toEqual(
+      kinds.map(([kind]) => `duplicate ${kind}/x`),
+    );
   });
 
   it('survives a folder that goes, comes back, and was not there at first', async () => {
