@@ -5,7 +5,14 @@
 import { gather, type ReadResource, readResource } from '../config/read.ts';
 import type { ApiObject, Invalid, Resources } from '../config/resource.ts';
 import type { Endpoint, Node, Service, ServiceKey } from '../plan/snapshot.ts';
-import { type EndpointSlice, type ReadOptions, readEndpointSlice, readNode, readService } from './resource.ts';
+import {
+  type EndpointSlice,
+  identityOf,
+  type ReadOptions,
+  readEndpointSlice,
+  readNode,
+  readService,
+} from './resource.ts';
 
 export interface Indexed {
   readonly services: ReadonlyMap<ServiceKey, Service>;
@@ -14,7 +21,7 @@ export interface Indexed {
   readonly nodes: ReadonlyMap<string, Node>;
   /** The same object while nothing in it changed. */
   readonly resources: Resources;
-  /** What could not be read: as if it were not there. */
+  /** What could not be read: a Service, a slice, a Node stays as it was last read, all else is as if it were not there. */
   readonly problems: readonly { readonly object: ApiObject; readonly invalid: Invalid }[];
   /** Paths that the kind of an object does not have. */
   readonly unknownFields: readonly { readonly object: ApiObject; readonly paths: readonly string[] }[];
@@ -39,6 +46,8 @@ interface Reading {
 export interface Indexer {
   readonly options: IndexOptions;
   readonly known: WeakMap<ApiObject, Reading>;
+  /** Services, slices and Nodes of the last round, by their identity. */
+  last: ReadonlyMap<string, Reading>;
   /** The last answers, with what they were made from. */
   services: Made<Service, Indexed['services']>;
   endpoints: Made<EndpointSlice, Indexed['endpoints']>;
@@ -55,6 +64,7 @@ export function createIndexer(options: IndexOptions): Indexer {
   return {
     options,
     known: new WeakMap(),
+    last: new Map(),
     services: { from: [], value: new Map() },
     endpoints: { from: [], value: new Map() },
     nodes: { from: [], value: new Map() },
@@ -71,17 +81,25 @@ export function index(indexer: Indexer, objects: readonly ApiObject[]): Indexed 
   const problems: Indexed['problems'][number][] = [];
   const unknownFields: Indexed['unknownFields'][number][] = [];
   const ignored: ApiObject[] = [];
+  const last = new Map<string, Reading>();
   for (const object of objects) {
-    const { service, slice, node, resource, invalid } = readOnce(indexer, object);
+    const { invalid, ...read } = readOnce(indexer, object);
+    const identity = identityOf(object, indexer.options.namespace);
+    // the API server takes a slice that names no Service: it was read, and belongs to none
+    const refused = invalid !== undefined && invalid.rule !== 'service-name';
+    const reading = refused ? (indexer.last.get(identity) ?? {}) : read;
+    const { service, slice, node, resource } = reading;
+    if (invalid !== undefined) problems.push({ object, invalid });
+    if (service ?? slice ?? node) last.set(identity, reading);
     if (service !== undefined) services.push(service);
     else if (slice !== undefined) slices.push(slice);
-    else if (invalid !== undefined) problems.push({ object, invalid });
     else if (resource !== undefined) {
       resources.push(resource);
       if (node !== undefined) nodes.push(node);
       if (resource.unknown.length > 0) unknownFields.push({ object, paths: resource.unknown });
-    } else ignored.push(object);
+    } else if (invalid === undefined) ignored.push(object);
   }
+  indexer.last = last;
   indexer.services = remake(indexer.services, services, () => new Map(services.map((each) => [each.key, each])));
   indexer.endpoints = remake(indexer.endpoints, slices, (before) => mergeSlices(before, slices));
   indexer.nodes = remake(indexer.nodes, nodes, () => new Map(nodes.map((each) => [each.name, each])));

@@ -44,7 +44,6 @@ export class Reconciler {
   readonly #keeper: Keeper;
   readonly #planMemory = createMemory();
   readonly #seeded = new WeakMap<Service, Service>();
-  #services: ReadonlyMap<ServiceKey, Service> = new Map();
   #last: Round | undefined;
   #kept: Kept;
 
@@ -67,19 +66,19 @@ export class Reconciler {
     const objects = content.objects.map(({ object }) => object);
     const indexed = index(this.#indexer, objects);
     const configuration = this.#configure(indexed);
-    const { endpoints, nodes } = indexed;
-    const services = this.#keepBroken(indexed);
+    const { services, endpoints, nodes } = indexed;
+    const hidden = this.#hidden(content, indexed);
     const snapshot: Snapshot = {
       config: configuration.config,
       services: this.#withStatus(services),
+      reserved: new Map([...hidden].map(([key, { ips }]) => [key, ips])),
       endpoints,
       nodes: configuration.bareNode ? new Map([...nodes, [node, this.#bare]]) : nodes,
       settings,
     };
     const allocations = allocate(snapshot, this.#last?.allocations);
     const planned = plan({ ...snapshot, allocated: allocations.services }, node, this.#planMemory);
-    if (configuration.config !== undefined) this.#kept = this.#keep(allocations, services, content.faults.length > 0);
-    this.#services = services;
+    if (configuration.config !== undefined) this.#kept = keptOf(allocations, hidden);
     const remarks = remarksOn(content.objects, indexed);
     this.#last = { remarks, configuration, allocations, plan: planned, kept: this.#kept };
     return this.#last;
@@ -95,17 +94,11 @@ export class Reconciler {
     return { ...putInForce(this.#keeper, resources, problem?.invalid), bareNode };
   }
 
-  /** A Service that cannot be read stays as it was: an API server would have refused the change. */
-  #keepBroken({ services, problems }: Indexed): ReadonlyMap<ServiceKey, Service> {
-    const broken = problems.filter(({ object }) => object.kind === 'Service');
-    if (broken.length === 0) return services;
-    const kept = new Map(services);
-    for (const { object } of broken) {
-      const key = `${object.metadata.namespace ?? 'default'}/${object.metadata.name}`;
-      const last = this.#services.get(key);
-      if (last !== undefined) kept.set(key, last);
-    }
-    return kept;
+  /** What is remembered of Services that only a broken object or file keeps from being seen: nobody gave it up. */
+  #hidden({ faults }: FolderContent, { services, problems }: Indexed): Kept {
+    const unreadable =
+      faults.some(({ rule }) => rule !== 'duplicate') || problems.some(({ object }) => object.kind === 'Service');
+    return new Map(unreadable ? [...this.#kept].filter(([key]) => !services.has(key)) : []);
   }
 
   /** What is kept is the status of a Service as it is first seen, and again when it reads otherwise. */
@@ -122,15 +115,13 @@ export class Reconciler {
     }
     return seeded;
   }
+}
 
-  #keep({ services }: Allocations, seen: ReadonlyMap<ServiceKey, Service>, incomplete: boolean): Kept {
-    const kept = new Map<ServiceKey, { readonly ips: readonly Ip[]; readonly pool?: string }>();
-    for (const [key, { ips, pool }] of services)
-      if (ips.length > 0) kept.set(key, { ips, ...(pool !== undefined && { pool }) });
-    // a Service that only a broken file keeps from being seen has not given its address up
-    if (incomplete) for (const [key, entry] of this.#kept) if (!seen.has(key)) kept.set(key, entry);
-    return kept;
-  }
+function keptOf({ services }: Allocations, hidden: Kept): Kept {
+  const kept = new Map(hidden);
+  for (const [key, { ips, pool }] of services)
+    if (ips.length > 0) kept.set(key, { ips, ...(pool !== undefined && { pool }) });
+  return kept;
 }
 
 function withStatus(service: Service, ips: readonly Ip[], pool: string | undefined): Service {

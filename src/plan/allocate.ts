@@ -10,7 +10,7 @@ import { orderPools } from './choose.ts';
 import { type Books, type Entry, finish, type Job, keep, resumeJob, seek, startJob, wants } from './converge.ts';
 import { type Capacities, capacitiesOf, countPools, type PoolCounters } from './count.ts';
 import type { Refusal } from './explain.ts';
-import { createLedger, release, sameClaim } from './ledger.ts';
+import { createLedger, release, sameClaim, take, usableBlock } from './ledger.ts';
 import type { Service, ServiceKey, Settings, Snapshot } from './snapshot.ts';
 
 /** What one Service got. `ips` is empty exactly when `refusal` is there; a PreferDualStack Service may have one of two. */
@@ -42,6 +42,7 @@ interface Memory extends Books {
   readonly pools: readonly Pool[];
   readonly poolsText: string;
   readonly loadBalancerClass: string | undefined;
+  readonly reservedText: string;
   readonly capacities: Capacities;
   readonly entries: ReadonlyMap<ServiceKey, Entry>;
   /** A later call has taken the ledger over; another one that starts from here makes its own. */
@@ -69,13 +70,14 @@ const NOTHING_KNOWN: ReadonlyMap<ServiceKey, Entry> = new Map();
 export function allocate(snapshot: Snapshot, before?: Allocations): Allocations {
   if (snapshot.config === undefined) return withoutConfiguration(snapshot);
   const last = before?.memory;
-  const memory =
-    carryOn(last, snapshot.config.pools, snapshot.settings) ?? open(snapshot.config.pools, snapshot.settings);
+  const { pools } = snapshot.config;
+  const memory = carryOn(last, pools, snapshot) ?? open(pools, snapshot);
   const goesOn = memory.ledger === last?.ledger;
   const known = last?.entries ?? NOTHING_KNOWN;
   const { changed, waiting, gone, sameKeys } = sortOut(snapshot, known, goesOn);
   if (goesOn) giveBack(memory, [...gone, ...changed.flatMap((job) => job.old ?? [])]);
   for (const job of changed.sort(byRightToKeep)) keep(memory, job);
+  reserve(memory, snapshot);
   const stirred = gone.some(({ ips }) => ips.length > 0) || changed.some(mayHelpOthers);
   // those who wait from earlier rounds are asked again only when something was given back
   const asked = stirred ? waiting.map(({ old, position }) => resumeJob(old, position)) : [];
@@ -107,18 +109,24 @@ function withoutConfiguration({ services, settings }: Snapshot): Allocations {
   return { services: new Map(answers), pools: new Map() };
 }
 
-function open(pools: readonly Pool[], { loadBalancerClass }: Settings): Memory {
+function open(pools: readonly Pool[], { settings, reserved }: Snapshot): Memory {
   const ledger = createLedger(pools);
   return {
     ...{ ledger, order: orderPools(pools), capacities: capacitiesOf(ledger) },
-    ...{ pools, poolsText: textOf(pools), loadBalancerClass },
+    ...{ pools, poolsText: textOf(pools), loadBalancerClass: settings.loadBalancerClass },
+    reservedText: reservedTextOf(reserved),
     ...{ entries: NOTHING_KNOWN, spent: false },
   };
 }
 
 /** The memory of the last call, when it holds for these pools and nobody else went on from it. */
-function carryOn(last: Memory | undefined, pools: readonly Pool[], settings: Settings): Memory | undefined {
+function carryOn(
+  last: Memory | undefined,
+  pools: readonly Pool[],
+  { settings, reserved }: Snapshot,
+): Memory | undefined {
   if (last === undefined || last.spent || last.loadBalancerClass !== settings.loadBalancerClass) return undefined;
+  if (last.reservedText !== reservedTextOf(reserved)) return undefined;
   if (last.pools !== pools && last.poolsText !== textOf(pools)) return undefined;
   last.spent = true;
   return { ...last, pools };
@@ -136,6 +144,18 @@ function textOf(pools: readonly Pool[]): string {
       ],
     ]),
   );
+}
+
+function reservedTextOf(reserved: Snapshot['reserved']): string {
+  return reserved === undefined ? '' : JSON.stringify([...reserved]);
+}
+
+/** After those that hold an address were asked: one that is shared stays with who is seen to hold it. */
+function reserve({ ledger }: Memory, { reserved = new Map() }: Snapshot): void {
+  for (const [service, ips] of reserved)
+    for (const ip of ips)
+      if (usableBlock(ledger, ip) !== undefined && !ledger.holdings.has(ip))
+        take(ledger, ip, { service, sharingKey: '', backendKey: '', ports: [] });
 }
 
 function sortOut(snapshot: Snapshot, known: ReadonlyMap<ServiceKey, Entry>, goesOn: boolean): Round {

@@ -66,6 +66,8 @@ export interface Snapshot {
   readonly services: ReadonlyMap<ServiceKey, Service>;
   /** What `allocate` gave, where nobody writes status: `plan` then reads these Services in place of their namesakes. */
   readonly allocated?: ReadonlyMap<ServiceKey, { readonly service: Service }>;
+  /** Addresses of Services that cannot be seen at the moment: `allocate` gives those that nobody holds to nobody. */
+  readonly reserved?: ReadonlyMap<ServiceKey, readonly Ip[]>;
   readonly endpoints: ReadonlyMap<ServiceKey, readonly Endpoint[]>;
   readonly nodes: ReadonlyMap<string, Node>;
   readonly settings: Settings;

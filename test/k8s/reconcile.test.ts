@@ -128,6 +128,82 @@ describe('a round', () => {
     ]);
   });
 
+  const typo = 'type: LoadBalancer, ports: [{port: "80"}]';
+  const unreadable: readonly (readonly [string, FolderContent])[] = [
+    ['an object', folder(pool(), service('other'), service('web', typo))],
+    [
+      'a file',
+      { ...folder(pool(), service('other')), faults: [{ file: 'web.yaml', line: 1, rule: 'yaml', text: 'x' }] },
+    ],
+  ];
+  it.each(unreadable)('gives what a Service had to nobody else while %s cannot be read', (_, content) => {
+    const kept: Kept = new Map([['app/web', { ips: ['192.0.2.0' as Ip], pool: 'main' }]]);
+    const reconciler = new Reconciler(options, kept);
+    const addresses = (round: { readonly kept: Kept }) =>
+      Object.fromEntries([...round.kept].map(([key, { ips }]) => [key, ips.join()]));
+    const both = { 'app/web': '192.0.2.0', 'app/other': '192.0.2.1' };
+    for (let round = 0; round < 2; round++) expect(addresses(reconciler.take(content))).toEqual(both);
+    // asking for it by name does not help
+    const thief = reconciler.take({
+      ...content,
+      objects: [
+        ...content.objects,
+        ...folder(service('thief', 'type: LoadBalancer, loadBalancerIP: 192.0.2.0')).objects,
+      ],
+    });
+    expect(thief.allocations.services.get('app/thief')?.refusal).toMatchObject({ reason: 'requestedIPInUse' });
+    expect(addresses(thief)).toEqual(both);
+    const mended = reconciler.take(folder(pool(), service('third'), service('other'), service('web')));
+    expect(addresses(mended)).toEqual({ ...both, 'app/third': '192.0.2.2' });
+    // nothing is unreadable any more: who is not there gave it up
+    const gone = reconciler.take(folder(pool(), service('third'), service('other'), service('fourth')));
+    expect(addresses(gone)).toEqual({ 'app/third': '192.0.2.2', 'app/other': '192.0.2.1', 'app/fourth': '192.0.2.0' });
+  });
+
+  it('leaves an address that was shared with a hidden Service to the one that is seen', () => {
+    const both = { ips: ['192.0.2.1' as Ip] };
+    const kept: Kept = new Map([
+      ['app/web', both],
+      ['app/seen', both],
+    ]);
+    const fault = { file: 'web.yaml', line: 1, rule: 'yaml', text: 'x' };
+    const round = new Reconciler(options, kept).take({ ...folder(pool(), service('seen')), faults: [fault] });
+    expect(round.allocations.services.get('app/seen')?.ips).toEqual(['192.0.2.1']);
+    expect([...round.kept.keys()].sort()).toEqual(['app/seen', 'app/web']);
+  });
+
+  it('keeps sessions and routes while the Node cannot be read', () => {
+    const node = (labels: string) => `{apiVersion: v1, kind: Node, metadata: {name: n1, labels: {${labels}}}}`;
+    const selecting = peer.replace('spec: {', 'spec: {nodeSelectors: [{matchLabels: {rack: a}}], ');
+    const rest = [pool(), advertisement, selecting, service('web'), endpoints('web')];
+    const reconciler = new Reconciler(options, new Map());
+    const first = reconciler.take(folder(...rest, node('rack: a')));
+    expect(first.plan.peers).toHaveLength(1);
+    for (let round = 0; round < 2; round++) {
+      const now = reconciler.take(folder(...rest, node(`rack: a, tier: ${round}`)));
+      expect(now.configuration).toMatchObject({ bareNode: false, refused: expect.stringContaining('tier') });
+      expect(now.plan.peers).toEqual(first.plan.peers);
+      expect(announced(reconciler)).toEqual(['192.0.2.0/32']);
+    }
+    expect(reconciler.take(folder(...rest, node('rack: b'))).plan.peers).toEqual([]);
+  });
+
+  it('keeps the endpoints of a slice that cannot be read, not those of one that lost its Service', () => {
+    const slice = endpoints('web');
+    const rest = [pool(), advertisement, peer, service('web')];
+    const reconciler = new Reconciler(options, new Map());
+    reconciler.take(folder(...rest, slice));
+    for (let round = 0; round < 2; round++) {
+      const now = reconciler.take(folder(...rest, slice.replace('[10.0.0.1]', `[10.0.0.1], nodeName: ${round}`)));
+      expect(now.remarks).toEqual([
+        expect.objectContaining({ rule: 'invalid', text: expect.stringContaining('nodeName') }),
+      ]);
+      expect(announced(reconciler)).toEqual(['192.0.2.0/32']);
+    }
+    reconciler.take(folder(...rest, slice.replace(/, labels: {.*?}/, '')));
+    expect(announced(reconciler)).toEqual([]);
+  });
+
   it('leaves a Service as it was while its change is none that an API server would take', () => {
     const reconciler = new Reconciler(options, new Map());
     const rest = [pool(), advertisement, peer, endpoints('web')];
