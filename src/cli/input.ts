@@ -4,7 +4,7 @@
 import { isUtf8 } from 'node:buffer';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { type Manifest, type ManifestFault, type ManifestObject, readManifest } from '../k8s/manifest.ts';
+import { type Manifest, type ManifestFault, type ManifestObject, notUtf8, readManifest } from '../k8s/manifest.ts';
 
 /** The call names something that can't be read; the message says what and why. */
 export class UnreadableInput extends Error {}
@@ -25,7 +25,8 @@ export async function readInput(files: readonly string[], stdin: AsyncIterable<U
     if (seen.has(identity)) continue;
     seen.add(identity);
     const bytes = file === '-' ? await readAll(stdin) : readFile(file);
-    const manifest = isUtf8(bytes) ? readManifest(file, bytes.toString('utf8')) : notUtf8(file, bytes);
+    const fault = notUtf8(file, bytes);
+    const manifest = fault ? { objects: [], faults: [fault] } : readManifest(file, bytes.toString('utf8'));
     for (const object of manifest.objects) objects.push(object);
     for (const fault of manifest.faults) faults.push(fault);
   }
@@ -63,11 +64,6 @@ async function readAll(stdin: AsyncIterable<Uint8Array>): Promise<Buffer> {
     parts.push(part);
   }
   return Buffer.concat(parts);
-}
-
-function notUtf8(file: string, bytes: Buffer): Manifest {
-  const lines = bytes.toString('utf8').split('\uFFFD', 1)[0]?.split('\n').length ?? 1;
-  return { objects: [], faults: [{ file, line: lines, rule: 'yaml', text: 'the text is not UTF-8' }] };
 }
 
 function reading<T>(name: string, work: () => T): T {

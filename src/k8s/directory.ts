@@ -9,7 +9,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ApiObject } from '../config/resource.ts';
-import { documents, type ManifestFault, type ManifestObject } from './manifest.ts';
+import { documents, type ManifestFault, type ManifestObject, notUtf8 } from './manifest.ts';
 import { identityOf } from './resource.ts';
 
 /** A file is read once nobody wrote to it for this long: writing in place has no end that could be seen. */
@@ -228,7 +228,10 @@ function stampOf(path: string): Stamp | undefined {
 async function parse(path: string): Promise<Content> {
   const objects: ManifestObject[] = [];
   const faults: ManifestFault[] = [];
-  for (const document of documents(path, await readFile(path, 'utf8'))) {
+  const bytes = await readFile(path);
+  const fault = notUtf8(path, bytes);
+  if (fault !== undefined) return { objects, faults: [fault] };
+  for (const document of documents(path, bytes.toString('utf8'))) {
     for (const object of document.objects) objects.push(object);
     for (const fault of document.faults) faults.push(fault);
     await nextTurn();

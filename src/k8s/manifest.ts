@@ -2,6 +2,7 @@
 // `fairway validate` and `plan` read whole files; `standalone` asks for one document a turn, so that a large file does
 // not hold up its sessions. Text that can't be read is a fault with its line; the documents beside it are read all the same.
 
+import { isUtf8 } from 'node:buffer';
 import type { ApiObject } from '../config/resource.ts';
 import { parseYaml } from './yaml.ts';
 
@@ -56,6 +57,18 @@ export function* documents(file: string, text: string): Generator<Manifest, void
     else if (document.value === undefined) yield { objects: [], faults: [] };
     else yield readDocument(file, document.value, document.line, document.lineOf);
   }
+}
+
+/** The fault of octets that are no UTF-8, with its line; undefined: they are. */
+export function notUtf8(file: string, bytes: Buffer): ManifestFault | undefined {
+  if (isUtf8(bytes)) return undefined;
+  let [line, start] = [1, 0];
+  // no character of several octets has a line feed in it
+  for (let end = bytes.indexOf(10); end >= 0 && isUtf8(bytes.subarray(start, end)); end = bytes.indexOf(10, start)) {
+    line++;
+    start = end + 1;
+  }
+  return { file, line, rule: 'yaml', text: 'the text is not UTF-8' };
 }
 
 /** Blank lines, comments and directives alone. */

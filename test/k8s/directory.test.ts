@@ -148,6 +148,18 @@ describe('a folder', () => {
     expect(seen.last()?.faults).toEqual([]);
   });
 
+  it('refuses text that is not UTF-8 by its line, and keeps what it said before', async () => {
+    const path = temporary();
+    writeFileSync(join(path, 'a.yaml'), services('one'));
+    const seen = watched(path);
+    await seen.until('one');
+    // U+FFFD itself is a character like any other; E9 is é in Latin-1
+    const latin1 = Buffer.concat([Buffer.from('# \uFFFD\n'), Buffer.from(`${services('two')}# caf\u00e9\n`, 'latin1')]);
+    writeFileSync(join(path, 'a.yaml'), latin1);
+    expect(await seen.untilFault(/a\.yaml:6: the text is not UTF-8/)).toMatchObject({ rule: 'yaml' });
+    expect(seen.names()).toBe('one');
+  });
+
   it('takes the first of two objects of one name and names both places', async () => {
     const path = temporary();
     writeFileSync(join(path, 'a.yaml'), services('one', 'two'));
