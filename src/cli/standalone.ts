@@ -1,5 +1,6 @@
 // `fairway standalone`: flags and environment to a running Standalone, and its end.
 
+import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import type { BgpType } from '../config/resource.ts';
 import { createLog, LOG_LEVELS, type LogLevel } from '../io/log.ts';
@@ -59,7 +60,7 @@ async function run(flags: Flags, command: Command): Promise<void> {
   const options = {
     ...{ manifests, node, http, version: VERSION },
     listen: flags.bgpListen ?? [],
-    stateFile: flags.state ?? `${manifests.replace(/\/+$/, '')}.state.json`,
+    stateFile: flags.state ?? `${resolve(manifests)}.state.json`,
     settings: {
       ...(lbClass !== undefined && { loadBalancerClass: lbClass }),
       ignoreExcludeLabel: flags.ignoreExcludeLb === true,

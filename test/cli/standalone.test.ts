@@ -1,7 +1,7 @@
 // A folder of manifests to a router's table and back, on loopback: our own collector is the router, and what it holds is
 // what counts.
 
-import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, connect as dial } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -361,7 +361,8 @@ describe('fairway standalone', () => {
     const port = await freePeerPort();
     const [tor, manifests] = [await router(port), new Manifests(port)];
     manifests.write('web.yaml', service('web'));
-    const running = new Running(['standalone', '--manifests', manifests.path, '--node', 'n1', '--http', '127.0.0.1:0']);
+    const folder = `${manifests.path}/.`;
+    const running = new Running(['standalone', '--manifests', folder, '--node', 'n1', '--http', '127.0.0.1:0']);
     cleanUp.push(() => running.kill());
     await tor.holds('192.0.2.0/32');
     const up = await running.log({ event: 'sessionUp' });
@@ -375,7 +376,8 @@ describe('fairway standalone', () => {
     expect(performance.now() - start).toBeLessThan(5_000);
     await until('the Cease', () => tor.downs()[0]);
     expect(tor.downs()[0]).toMatchObject({ received: { code: 6, subcode: 2 } });
-    // beside the folder, not in it
+    // beside the folder, however it is named, not in it
+    expect(readdirSync(manifests.path).sort()).toEqual(['config.yaml', 'web.yaml']);
     expect(JSON.parse(readFileSync(`${manifests.path}.state.json`, 'utf8')).services).toHaveProperty('app/web');
   });
 
