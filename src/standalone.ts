@@ -143,10 +143,11 @@ export class Standalone {
   }
 
   /** Each thing that is wrong with them once, for as long as it is. */
-  #tellOfManifests({ faults, problem }: FolderContent, round: Round | undefined): void {
+  #tellOfManifests(content: FolderContent, round: Round | undefined): void {
+    const { faults } = content;
     const remarks = round?.remarks ?? [];
     this.#manifestFaults = faults.length + remarks.filter(({ rule }) => rule === 'invalid').length;
-    const lines = new Map([...linesOfManifests(faults, remarks, problem)].map((line) => [JSON.stringify(line), line]));
+    const lines = new Map([...linesOfManifests(faults, remarks, content)].map((line) => [JSON.stringify(line), line]));
     for (const [key, { level, fields, msg }] of lines) if (!this.#said.has(key)) this.#log[level](fields, msg);
     this.#said = new Set(lines.keys());
   }

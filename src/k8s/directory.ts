@@ -34,7 +34,7 @@ export interface FolderContent {
   readonly complete: boolean;
   /** Files that could not be read in whole, and objects that stand in two places. */
   readonly faults: readonly ManifestFault[];
-  /** Why the folder cannot be read or watched at the moment; what was read before stays. */
+  /** Why the folder cannot be read or watched at the moment: what was read before stays, or it is waited for. */
   readonly problem?: string;
 }
 

@@ -177,11 +177,16 @@ interface Place {
 export function* linesOfManifests(
   faults: readonly Place[],
   remarks: readonly Place[],
-  problem: string | undefined,
+  folder: { readonly problem?: string; readonly complete: boolean },
 ): Generator<Line> {
   const op = 'readManifests';
+  const { problem, complete } = folder;
   if (problem !== undefined)
-    yield { level: 'error', msg: 'what was read before stays', fields: { op, error: problem } };
+    yield {
+      level: 'error',
+      msg: complete ? 'what was read before stays' : 'nothing was read yet, the folder is waited for',
+      fields: { op, error: problem },
+    };
   for (const { text: error, ...place } of faults)
     yield { level: 'error', msg: 'manifest not taken, what it said before stays', fields: { op, ...place, error } };
   for (const { text: error, ...place } of remarks)

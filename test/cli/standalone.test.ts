@@ -243,6 +243,26 @@ describe('standalone', () => {
     ]);
   });
 
+  it('remembers through a restart what a Service had whose manifest was broken meanwhile', async () => {
+    const manifests = new Manifests(await freePeerPort());
+    manifests.write('web.yaml', service('web'));
+    const before = await start(manifests);
+    await before.logged({ event: 'ipAllocated' });
+    await before.leave();
+    const state = () => JSON.parse(readFileSync(join(manifests.root, 'state.json'), 'utf8')).services;
+    const web = { 'app/web': { ips: ['192.0.2.0'], pool: 'main' } };
+    expect(state()).toEqual(web);
+    for (const broken of [service('web', 'type: LoadBalancer, ports: [{port: "80"}]'), 'kind: [unclosed']) {
+      manifests.write('web.yaml', broken);
+      manifests.write('other.yaml', service('other'));
+      const after = await start(manifests);
+      const served = () => after.standalone.state().services.find((each) => each.service === 'app/other');
+      expect(await until('the other Service', served)).toMatchObject({ ips: ['192.0.2.1'] });
+      await after.leave();
+      expect(state()).toEqual({ ...web, 'app/other': { ips: ['192.0.2.1'], pool: 'main' } });
+    }
+  });
+
   it('says in its first OPEN that it has restarted and that its data plane still forwards (RFC 4724 §3)', async () => {
     const port = await freePeerPort();
     const said: Buffer[] = [];
@@ -344,11 +364,17 @@ describe('standalone', () => {
     const manifests = new Manifests(await freePeerPort());
     const missing = join(manifests.root, 'missing');
     const { get, logged } = await start(manifests, { manifests: missing });
-    expect(await logged({ op: 'readManifests' })).toMatchObject({ level: 'error' });
+    expect(await logged({ op: 'readManifests' })).toMatchObject({
+      level: 'error',
+      msg: 'nothing was read yet, the folder is waited for',
+      error: expect.stringContaining(`cannot read the folder ${missing}: ENOENT`),
+    });
     expect((await get('/readyz')).status).toBe(503);
     renameSync(manifests.path, missing);
-    await until('ready', () => undefined, 1).catch(() => undefined);
-    for (;;) if ((await get('/readyz')).status === 200) break;
+    await logged({ event: 'config reloaded' });
+    expect((await get('/readyz')).status).toBe(200);
+    renameSync(missing, manifests.path);
+    await logged({ op: 'readManifests', msg: 'what was read before stays' });
     writeFileSync(join(manifests.root, 'broken.json'), '{');
     await expect(start(manifests, { stateFile: join(manifests.root, 'broken.json') })).rejects.toThrow(
       'broken.json is broken',
