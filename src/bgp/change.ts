@@ -4,24 +4,25 @@
 import type { PeerConfig } from './peer.ts';
 
 /**
- * `hard`: the session is reset, Cease 6/6. `direction`: who dials has changed, a session goes on. `soft`: timers, limits,
+ * `moved`: another router may be at the other end, or the same one knows us as another: what was said is taken back, for
+ * the old one keeps it otherwise. `hard`: the session is reset, Cease 6/6. `direction`: who dials has changed, a session goes on. `soft`: timers, limits,
  * capabilities and what is shown; a running session keeps what it negotiated.
  */
-export type Change = 'hard' | 'direction' | 'soft';
+export type Change = 'moved' | 'hard' | 'direction' | 'soft';
 
 /** What each field costs when it changes; a field that is forgotten does not compile. */
 const COST: Readonly<Record<keyof PeerConfig, Change>> = {
   name: 'soft',
-  address: 'hard',
-  port: 'hard',
+  address: 'moved',
+  port: 'moved',
   localAs: 'hard',
   shownAs: 'hard',
   remoteAs: 'hard',
   routerId: 'hard',
   fallbackRouterId: 'hard',
   families: 'hard',
-  source: 'hard',
-  device: 'hard',
+  source: 'moved',
+  device: 'moved',
   md5: 'hard',
   ebgpMultiHop: 'hard',
   ttlSecurity: 'hard',
@@ -36,11 +37,12 @@ const COST: Readonly<Record<keyof PeerConfig, Change>> = {
   warnings: 'soft',
 };
 
+const DEAREST_FIRST: readonly Change[] = ['moved', 'hard', 'direction'];
 const FIELDS = Object.keys(COST) as readonly (keyof PeerConfig)[];
 
 export function changeOf(before: PeerConfig, after: PeerConfig): Change {
   const costs = FIELDS.filter((field) => textOf(before, field) !== textOf(after, field)).map((field) => COST[field]);
-  return costs.includes('hard') ? 'hard' : costs.includes('direction') ? 'direction' : 'soft';
+  return DEAREST_FIRST.find((cost) => costs.includes(cost)) ?? 'soft';
 }
 
 function textOf(config: PeerConfig, field: keyof PeerConfig): string | undefined {

@@ -322,13 +322,23 @@ function textOf({ code, call, text }: SystemError): string {
 function configure(turn: Turn, config: PeerConfig): void {
   const { peer, tick } = turn;
   const change = changeOf(peer.config, config);
-  if (change === 'hard') {
-    stopAll(turn, notification(CODE.cease, CEASE.otherConfigurationChange), 'the configuration has changed');
+  if (change === 'moved' || change === 'hard') {
+    if (change === 'moved' && peer.session !== undefined) forsake(turn, peer.session);
+    stopAll(turn, RECONFIGURED, 'the configuration has changed');
     Object.assign(peer.backoff, { connects: 0, sessions: 0 });
     peer.offer = 'full';
     peer.dialAt = tick.now;
   } else if (change === 'direction' && peer.outbound.ends === undefined) halt(turn, peer.outbound);
   peer.config = config;
+}
+
+const RECONFIGURED = notification(CODE.cease, CEASE.otherConfigurationChange);
+
+/** Ends a session whose router may never be spoken to again: with RFC 8538 a plain Cease would leave our routes there. */
+function forsake(turn: Turn, session: Connection): void {
+  farewell(turn, session);
+  const cause: Cause = { why: 'the configuration has changed', forgiven: 'configuration' };
+  feed(turn, session, { on: 'AutomaticStop', cease: final(session, RECONFIGURED) }, cause);
 }
 
 function leave(turn: Turn, how: Leaving): void {

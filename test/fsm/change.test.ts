@@ -5,7 +5,7 @@ import { changeOf } from '../../src/bgp/change.ts';
 import type { PeerConfig } from '../../src/bgp/peer.ts';
 import type { Ip } from '../../src/net/address.ts';
 import { Secret } from '../../src/net/secret.ts';
-import { CONFIG, Stage } from './stage.ts';
+import { CONFIG, routes, Stage, THEIR_OPEN } from './stage.ts';
 
 /** Another value for every field; a new field without a row does not compile. */
 const OTHER: {
@@ -56,6 +56,39 @@ function structuredCloneOf(config: PeerConfig): PeerConfig {
   const { md5, ...rest } = config;
   return { ...structuredClone(rest), ...(md5 === undefined ? {} : { md5: new Secret(md5.reveal()) }) };
 }
+
+describe('a session with graceful restart and its Notifications (RFC 8538)', () => {
+  const families = [{ family: 'ipv4', forwardingPreserved: true }] as const;
+  const gracefulRestart = { restarted: false, notification: true, restartTimeSeconds: 120, families };
+  const configured = (change: Partial<PeerConfig>) => {
+    const stage = new Stage({ gracefulRestart: true }, routes(['203.0.113.7/32']));
+    stage.establish({ capabilities: { ...THEIR_OPEN.capabilities, gracefulRestart } });
+    stage.tick(1_000);
+    const lines = stage.on({ on: 'configure', config: { ...CONFIG, gracefulRestart: true, ...change } });
+    return { lines, stage };
+  };
+
+  it.each([
+    { address: '192.0.2.2' as Ip },
+    { port: 1179 },
+    { source: '192.0.2.11' as Ip },
+    { device: 'vrf-red' },
+    { address: '192.0.2.2' as Ip, localAs: 64_600 },
+  ])('the old router is left for good: withdrawals, then a Hard Reset around 6/6: %o', (change) => {
+    const { lines, stage } = configured(change);
+    // RFC 8538 §3.1: Cease/Hard Reset is 6/9, its data begin with the code and subcode of the reason
+    const farewell = ['UPDATE -203.0.113.7/32', 'NOTIFICATION 6/9 0606', 'close fin tor#1.1', 'peer-down', 'connect'];
+    expect(lines).toEqual(farewell);
+    stage.opened();
+    stage.open();
+    expect(stage.keepalive()).toContain('UPDATE +203.0.113.7/32');
+  });
+
+  it('the same router keeps our routes while the session comes again: plain 6/6', () => {
+    const { lines } = configured({ localAs: 64_600 });
+    expect(lines).toEqual(['NOTIFICATION 6/6', 'close fin tor#1.1', 'peer-down', 'connect']);
+  });
+});
 
 describe('a changed secret', () => {
   it('is told by its fingerprint, for it prints as ***', () => {
