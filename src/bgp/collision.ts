@@ -1,5 +1,5 @@
-// Which of two connections with one peer lives (RFC 4271 §6.8, RFC 6286 §2.3). Called by receive when an OPEN tells who
-// the peer is, which is enough: both connections lead to the same speaker.
+// Which of two connections with one peer lives (RFC 4271 §6.8, RFC 6286 §2.3). Called by receive when an OPEN
+// comes while the other connection has had its own.
 
 import { compareAddresses } from '../net/address.ts';
 import type { Open } from './open.ts';

@@ -176,6 +176,7 @@ function established(turn: Turn, connection: Connection): void {
   const { fsm, ends, negotiated } = connection;
   if (fsm.is !== 'Established' || ends === undefined) return;
   peer.session = connection;
+  peer.collisions = 0;
   if (peer.inbound === connection) peer.inbound = undefined;
   else peer.outbound = createConnection('us');
   const { holdTimeMs } = fsm;
@@ -258,7 +259,8 @@ function ended(turn: Turn, connection: Connection, cause: Cause, sent: Notificat
     ...(sent === undefined ? {} : { sent }),
     ...(cause.received === undefined ? {} : { received: cause.received }),
   };
-  if (cause.forgiven !== 'collision') {
+  const isRepeated = cause.forgiven === 'collision' && peer.session === undefined && ++peer.collisions > 1;
+  if (cause.forgiven !== 'collision' || isRepeated) {
     const code = told === undefined ? (cause.code ?? '') : `${told.code}/${told.subcode}`;
     peer.lastError = { code, text: why, at: tick.now };
   }

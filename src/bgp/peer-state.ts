@@ -38,6 +38,8 @@ export interface PeerState {
   /** The peer has not had all our routes since this process started: the R bit (RFC 4724 §3). */
   restarted: boolean;
   offer: Offer;
+  /** Connections closed for a collision since the last session: one is usual, more mean that none comes about. */
+  collisions: number;
   /** Left for good: nothing is dialled or accepted any more. */
   left: boolean;
   state: SessionState;
@@ -107,6 +109,7 @@ export function createPeer(config: PeerConfig, instance: number, now: number): P
     acceptAt: now,
     restarted: true,
     offer: 'full',
+    collisions: 0,
     left: false,
     state: 'Idle',
     since: now,

@@ -121,9 +121,10 @@ function open(turn: Turn, connection: Connection, theirs: Open): void {
   feed(turn, connection, event, { why: 'an OPEN' });
 }
 
-/** RFC 4271 §6.8: of two connections one is closed now. False: it was this one. */
+/** Of two connections of which the peer has spoken on both, one is closed now. False: it was this one. */
 function survives(turn: Turn, connection: Connection, ours: Open, theirs: Open): boolean {
-  const other = connectionsOf(turn.peer).find((one) => one !== connection && one.ends !== undefined);
+  // RFC 4271 §6.8: only one in OpenConfirm collides; a silent one costs no good one, it is closed with Established
+  const other = connectionsOf(turn.peer).find((one) => one !== connection && one.theirs !== undefined);
   if (other === undefined) return true;
   // a session is never given up for a newer connection
   const lives = other.fsm.is !== 'Established' && survivor(ours, theirs) === connection.initiator;

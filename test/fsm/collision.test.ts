@@ -46,30 +46,38 @@ describe('which connection lives', () => {
 });
 
 describe('two connections before either is confirmed', () => {
-  it('the OPEN on the peer’s connection: ours lives when our identifier is higher', () => {
+  it.each([
+    ['theirs speaks first', LOWER, INBOUND, OURS],
+    ['ours speaks first', LOWER, OURS, INBOUND],
+    ['theirs speaks first', HIGHER, INBOUND, OURS],
+    ['ours speaks first', HIGHER, OURS, INBOUND],
+  ] as const)('%s, identifier %o: decided with the second OPEN', (_, open, first, second) => {
     const stage = both();
-    expect(stage.open(LOWER, INBOUND)).toEqual(['NOTIFICATION 6/7', `close fin ${INBOUND}`, 'peer-failed']);
-    stage.open(LOWER, OURS);
-    expect(stage.keepalive(OURS)).toContain('peer-up');
+    const [lives, dies] = open === LOWER ? [OURS, INBOUND] : [INBOUND, OURS];
+    expect(stage.open(open, first)).toEqual(['KEEPALIVE']);
+    const closing = ['NOTIFICATION 6/7', `close fin ${dies}`, 'peer-failed'];
+    expect(stage.open(open, second)).toEqual(lives === second ? [...closing, 'KEEPALIVE'] : closing);
+    expect(stage.keepalive(lives)).toContain('peer-up');
   });
+});
 
-  it('the OPEN on our connection, our identifier is higher: the peer’s is closed before ours is confirmed', () => {
-    const stage = both();
-    expect(stage.open(LOWER, OURS)).toEqual(['NOTIFICATION 6/7', `close fin ${INBOUND}`, 'peer-failed', 'KEEPALIVE']);
-  });
-
-  it('the OPEN on our connection, theirs is higher: ours is closed, theirs goes on', () => {
-    const stage = both();
-    expect(stage.open(HIGHER, OURS)).toEqual(['NOTIFICATION 6/7', `close fin ${OURS}`, 'peer-failed']);
-    expect(stage.open(HIGHER, INBOUND)).toEqual(['KEEPALIVE']);
-    expect(stage.keepalive(INBOUND)).toContain('peer-up');
-  });
-
-  it('the OPEN on the peer’s connection, theirs is higher: ours is closed', () => {
-    const stage = both();
-    const lines = stage.open(HIGHER, INBOUND);
-    expect(lines).toEqual(['NOTIFICATION 6/7', `close fin ${OURS}`, 'peer-failed', 'KEEPALIVE']);
-  });
+describe('a connection on which the peer says nothing', () => {
+  it.each([
+    ['the peer’s, identifier higher', HIGHER, INBOUND, OURS],
+    ['the peer’s, identifier lower', LOWER, INBOUND, OURS],
+    ['ours, identifier lower', LOWER, OURS, INBOUND],
+    ['ours, identifier higher', HIGHER, OURS, INBOUND],
+  ] as const)(
+    '%s: the one that spoke becomes the session, then the silent one is closed',
+    (_, open, silent, spoken) => {
+      const stage = both();
+      expect(stage.open(open, spoken)).toEqual(['KEEPALIVE']);
+      const lines = stage.keepalive(spoken);
+      expect(lines.slice(0, 4)).toEqual(['NOTIFICATION 6/7', `close fin ${silent}`, 'peer-failed', 'peer-up']);
+      expect(stage.peer.state).toBe('Established');
+      expect(stage.peer.lastError).toBeUndefined();
+    },
+  );
 });
 
 describe('one connection in OpenConfirm', () => {
@@ -175,15 +183,25 @@ describe('two connections of the peer', () => {
 
 describe('a collision', () => {
   it('is nobody’s failure: the next dial comes within 1 to 5 s, whatever went before', () => {
-    const stage = both();
-    stage.open(HIGHER, INBOUND);
-    stage.closed(INBOUND, 'ECONNRESET');
-    expect(stage.peer.backoff.sessions).toBeLessThanOrEqual(1);
     const lost = new Stage();
     lost.tick();
     lost.opened();
     lost.notification({ code: 6, subcode: 7, data: new Uint8Array() });
     expect(lost.peer.backoff.sessions).toBe(0);
     expect(lost.peer.dialAt - lost.now).toBe(3_000);
+  });
+
+  it('is told in lastError when it comes again before there is a session', () => {
+    const stage = both();
+    const errors: (string | undefined)[] = [];
+    for (const inbound of [INBOUND, 'in#2']) {
+      if (inbound !== INBOUND) stage.accepted(inbound);
+      stage.open(LOWER, inbound === INBOUND ? OURS : inbound);
+      if (inbound === INBOUND) stage.open(LOWER, inbound);
+      errors.push(stage.peer.lastError?.code);
+    }
+    expect(errors).toEqual([undefined, '6/7']);
+    stage.keepalive(OURS);
+    expect(stage.peer.collisions).toBe(0);
   });
 });

@@ -1,5 +1,5 @@
-// A neighbour that collides on purpose, with real sockets: it takes the speaker's connection, and when the speaker's
-// OPEN has come over it, dials the speaker and sends its own OPEN there first (RFC 4271 §6.8).
+// A neighbour that collides on purpose, with real sockets: it takes the speaker's connection and answers its OPEN, and
+// when the speaker confirms that one (OpenConfirm), dials the speaker and sends an OPEN there too (RFC 4271 §6.8).
 // `collider.ts AS ROUTER-ID SPEAKER`. Prints `dialled-by-speaker MESSAGE` or `dialled-by-us MESSAGE` for everything that
 // it hears, NOTIFICATIONs with their code and subcode.
 
@@ -17,7 +17,7 @@ function open(): Buffer {
   return Buffer.concat([header, body]);
 }
 
-function hear(socket: Socket, name: string, onOpen: () => void): void {
+function hear(socket: Socket, name: string, on: Readonly<Record<number, () => void>>): void {
   let heard = Buffer.alloc(0);
   socket.on('error', () => {});
   socket.on('data', (bytes) => {
@@ -27,17 +27,18 @@ function hear(socket: Socket, name: string, onOpen: () => void): void {
       const detail = type === 3 ? ` ${heard[19]}/${heard[20]}` : '';
       process.stdout.write(`${name} ${NAMES[type] ?? type}${detail}\n`);
       heard = heard.subarray(heard.readUInt16BE(16));
-      if (type === 1) onOpen();
+      on[type]?.();
     }
   });
 }
 
 let collided = false;
 createServer((socket) => {
-  hear(socket, 'dialled-by-speaker', () => {
+  const collide = () => {
     if (collided) return;
     collided = true;
     const second = connect(179, speaker, () => second.write(open()));
-    hear(second, 'dialled-by-us', () => {});
-  });
+    hear(second, 'dialled-by-us', {});
+  };
+  hear(socket, 'dialled-by-speaker', { 1: () => socket.write(open()), 4: collide });
 }).listen(179, '::');
