@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What tests need beside npm's packages: says what is there, installs what is missing as root on Debian or Ubuntu, builds a
-# Kubernetes control plane, helm and kustomize where there is Go, and says which tests will be skipped. Never fails for a tool
-# that it cannot install: every other test runs without them. Called as `npm run setup`.
+# What tests need beside npm's packages: says what is there, installs what is missing as root on Debian or Ubuntu,
+# builds a Kubernetes control plane, helm and kustomize where there is Go, and says which tests will be skipped. Never
+# fails for a tool that it cannot install: every other test runs without them. Called as `npm run setup`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/apt.sh

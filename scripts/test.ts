@@ -1,6 +1,6 @@
-// `npm test`: lint, types, then every vitest project, cluster and interop last and one file at a time. Called by people and by CI.
-// `npm test -- types interop` runs only these stages. The last line is `N passed, N failed, N skipped`, where lint and
-// types count as one test each; the exit code is 0 only when nothing failed and something passed.
+// `npm test`: lint, types, then every vitest project, cluster and interop last and one file at a time. Called by people
+// and by CI. `npm test -- types interop` runs only these stages. The last line is `N passed, N failed, N skipped`,
+// where lint and types count as one test each; the exit code is 0 only when nothing failed and something passed.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';

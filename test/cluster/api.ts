@@ -1,5 +1,6 @@
-// A Kubernetes API as an administrator (or whoever's token is given) sees it, over the unix socket of a relay, because the server lives in a
-// namespace where the test does not. Deliberately not Fairway's own door to the API: what it is held against must not share its faults.
+// A Kubernetes API as an administrator (or whoever's token is given) sees it, over the unix socket of a relay, because
+// the server lives in a namespace where the test does not. Deliberately not Fairway's own door to the API: what it is
+// held against must not share its faults.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Agent, type Dispatcher, request } from 'undici';

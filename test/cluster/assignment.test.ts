@@ -1,5 +1,5 @@
-// Which address a Service gets, keeps and loses, as a user of a real cluster sees it: in its status, its annotation, its condition, its events,
-// and in the counters of the pools.
+// Which address a Service gets, keeps and loses, as a user of a real cluster sees it: in its status, its annotation,
+// its condition, its events, and in the counters of the pools.
 
 import { expect, it } from 'vitest';
 import type { Manifest } from '../interop/manifests.ts';

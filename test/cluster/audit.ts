@@ -1,4 +1,5 @@
-// Who asked the API server for what, from its audit log: how stories count writes, and tell which of two processes made them.
+// Who asked the API server for what, from its audit log: how stories count writes, and tell which of two processes made
+// them.
 
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -51,7 +52,10 @@ export class Audit {
     });
   }
 
-  /** Changes of objects that users and processes see; reviews of tokens and the like are questions, and the Lease is a heartbeat. */
+  /**
+   * Changes of objects that users and processes see; reviews of tokens and the like are questions, and the Lease is a
+   * heartbeat.
+   */
   writes(): Asked[] {
     const isReview = (resource: string): boolean => resource.endsWith('reviews');
     return this.asked().filter(

@@ -1,4 +1,5 @@
-// What routes to Services of a real cluster carry, and whom they are told to, as BGPAdvertisements say. The router is the oracle.
+// What routes to Services of a real cluster carry, and whom they are told to, as BGPAdvertisements say. The router is
+// the oracle.
 
 import { expect, it } from 'vitest';
 import { node, ROUTER } from '../interop/lab.ts';
@@ -6,7 +7,7 @@ import type { Manifest } from '../interop/manifests.ts';
 import { throughout, until } from '../interop/process.ts';
 import { type RouterPath, untilGone, untilPaths } from '../interop/router.ts';
 import { clusterStories, SYSTEM } from './cluster.ts';
-import { bgpAdvertisement, ipPool, useFairway } from './fairway.ts';
+import { bgpAdvertisement, eventsOf, ipPool, useFairway } from './fairway.ts';
 import { ALL, from, ROUTER_AS, SPEAKER_AS, tor, untilGateways, useRouter, web } from './routing.ts';
 import { loadBalancer } from './workload.ts';
 
@@ -76,6 +77,9 @@ clusterStories('attributes of routes to Services', ['FRR'], () => {
       ...web('b'),
     );
     await untilPaths(seen, `${router.vip}/28`, (paths) => paths.length === 2, 20_000);
+    const announcers = async () =>
+      (await eventsOf(cluster, loadBalancer('b'))).filter(({ reason }) => reason === 'nodeAssigned');
+    await until('both nodes announce the other one too', async () => (await announcers()).length === 2);
     await cluster.api.remove(loadBalancer('a'));
     await throughout('it stays', 1_000, async () => (await seen.paths(`${router.vip}/28`)).length === 2);
     await cluster.api.remove(loadBalancer('b'));

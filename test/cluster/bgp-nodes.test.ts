@@ -1,5 +1,5 @@
-// Which nodes announce a Service to routers behind a real cluster, and what becomes of that when nodes, pods and selectors change. The router is the
-// oracle, and the events that users read.
+// Which nodes announce a Service to routers behind a real cluster, and what becomes of that when nodes, pods and
+// selectors change. The router is the oracle, and the events that users read.
 
 import { expect, it } from 'vitest';
 import { gateways, node } from '../interop/lab.ts';

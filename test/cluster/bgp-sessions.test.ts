@@ -1,5 +1,5 @@
-// The sessions that BGPPeers of a real cluster make, as the router at their other end sees them: on which nodes, as whom, with which password, and
-// through a restart of a speaker.
+// The sessions that BGPPeers of a real cluster make, as the router at their other end sees them: on which nodes, as
+// whom, with which password, and through a restart of a speaker.
 
 import { expect, it } from 'vitest';
 import { gateways, node } from '../interop/lab.ts';

@@ -1,6 +1,6 @@
-// Where the programs of a real cluster are: in the folder that KUBEBUILDER_ASSETS names (envtest's convention; it holds etcd and
-// kube-apiserver alone), else in our cache, where `node test/cluster/binaries.ts` (called by `npm run setup`) puts them, built from Go modules. Stories ask
-// `absentPrograms` and are skipped by name without them.
+// Where the programs of a real cluster are: in the folder that KUBEBUILDER_ASSETS names (envtest's convention; it holds
+// etcd and kube-apiserver alone), else in our cache, where `node test/cluster/binaries.ts` (called by `npm run setup`)
+// puts them, built from Go modules. Stories ask `absentPrograms` and are skipped by name without them.
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -1,6 +1,6 @@
-// A cluster for the stories of one file: the lab's switch with router and client, nodes, and one machine more for the control plane, all
-// network namespaces; a real API server, real controllers, a kubelet of ours, Fairway's own manifests. `useCluster` makes it and takes it
-// away; between stories what a user made is removed, the processes go on.
+// A cluster for the stories of one file: the lab's switch with router and client, nodes, and one machine more for the
+// control plane, all network namespaces; a real API server, real controllers, a kubelet of ours, Fairway's own
+// manifests. `useCluster` makes it and takes it away; between stories what a user made is removed, the processes go on.
 
 import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
@@ -74,10 +74,13 @@ export class Cluster {
     this.#kubelet = new Kubelet(this.lab, this.control, count, count + 1);
     for (const name of this.nodes) await this.addNode(name);
     await this.api.apply({ apiVersion: 'v1', kind: 'Namespace', metadata: { name: APP } });
-    const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: APP } };
-    // Pods are refused until the controller has made it
-    await until('the namespace has its ServiceAccount', () => this.api.find(account));
     this.kubelet.start();
+  }
+
+  /** Pods of users are refused until a controller has made their ServiceAccount. */
+  async untilPodsAreTaken(): Promise<void> {
+    const account = { apiVersion: 'v1', kind: 'ServiceAccount', metadata: { name: 'default', namespace: APP } };
+    await until('the namespace has its ServiceAccount', () => this.api.find(account));
   }
 
   async addNode(name: string): Promise<void> {
@@ -104,7 +107,10 @@ export class Cluster {
     }
   }
 
-  /** All of Fairway, as `kubectl apply` does; its Pods are started by Deployment, DaemonSet and kubelet in their own time. */
+  /**
+   * All of Fairway, as `kubectl apply` does; its Pods are started by Deployment, DaemonSet and kubelet in their own
+   * time.
+   */
   async install(objects: readonly Manifest[] = fairway()): Promise<void> {
     const [early, late] = [objects.filter(isDefinition), objects.filter((each) => !isDefinition(each))];
     await this.installCrds(early);
@@ -145,6 +151,7 @@ export class Cluster {
 
   async down(): Promise<void> {
     await this.#kubelet?.stop();
+    await this.#control?.kill();
     await this.lab.stopAll();
     await this.#control?.api.close();
     this.lab.down();
@@ -177,6 +184,7 @@ export function useCluster(nodes: number, prepare: (cluster: Cluster) => Promise
     try {
       await cluster.up();
       await prepare(cluster);
+      await cluster.untilPodsAreTaken();
     } catch (fault) {
       process.stderr.write(`${cluster.lab.logs()}\n`);
       throw fault;

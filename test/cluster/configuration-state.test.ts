@@ -1,5 +1,5 @@
-// ConfigurationState: where users read whether each process accepts the configuration, and why not. In frr mode, whose texts are those that
-// MetalLB's own acceptance tests know by heart.
+// ConfigurationState: where users read whether each process accepts the configuration, and why not. In frr mode, whose
+// texts are those that MetalLB's own acceptance tests know by heart.
 
 import { beforeAll, expect, it } from 'vitest';
 import type { Manifest } from '../interop/manifests.ts';

@@ -1,9 +1,10 @@
 #!/bin/sh
-# container.sh FOLDER COMMAND...: what a container runtime does with files, in a mount namespace that the caller made (`unshare --mount`), then
-# the command, as the same process. FOLDER has `account`, mounted where pods find their ServiceAccount; `volumes`, a folder a volume;
-# `mounts`, a line `VOLUME PATH` for each; and perhaps `read-only`, an empty file: nothing can be written then. /etc is as
-# bare as a distroless image has it, /run and /tmp are empty; the machine's own stay as they are. The project is at /run/project, wherever
-# it lies and whoever may look into the folders above it.
+# container.sh FOLDER COMMAND...: what a container runtime does with files, in a mount namespace that the caller made
+# (`unshare --mount`), then the command, as the same process. FOLDER has `account`, mounted where pods find their
+# ServiceAccount; `volumes`, a folder a volume; `mounts`, a line `VOLUME PATH` for each; and perhaps `read-only`, an
+# empty file: nothing can be written then. /etc is as bare as a distroless image has it, /run and /tmp are empty; the
+# machine's own stay as they are. The project is at /run/project, wherever it lies and whoever may look into the folders
+# above it.
 set -eu
 folder=$1
 shift

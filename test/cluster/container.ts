@@ -1,5 +1,5 @@
-// One container of a Pod as the command that runs it here: its files, its environment, its user and capabilities, its program. What a
-// manifest says is obeyed, so that a right that is missing in it is missing in the tests.
+// One container of a Pod as the command that runs it here: its files, its environment, its user and capabilities, its
+// program. What a manifest says is obeyed, so that a right that is missing in it is missing in the tests.
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -66,8 +66,8 @@ export interface Site {
 }
 
 /**
- * Writes what container.sh mounts. As a kubelet does, waits for Secrets and ConfigMaps that are not there yet; what changes in them later is
- * not brought into the running container.
+ * Writes what container.sh mounts. As a kubelet does, waits for Secrets and ConfigMaps that are not there yet; what
+ * changes in them later is not brought into the running container.
  */
 export async function writeFiles(api: Api, pod: Pod, folder: string, ca: string): Promise<void> {
   const { name, namespace = 'default', uid } = pod.metadata;

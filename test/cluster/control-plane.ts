@@ -1,5 +1,5 @@
-// etcd, kube-apiserver and kube-controller-manager in a place of the lab, each a process of its own, so that a story can kill one and
-// leave the others. kube/start.sh knows their flags.
+// etcd, kube-apiserver and kube-controller-manager in a place of the lab, each a process of its own, so that a story
+// can kill one and leave the others. kube/start.sh knows their flags.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -77,6 +77,11 @@ export class ControlPlane {
 
   async stopApiServer(signal: NodeJS.Signals): Promise<void> {
     await this.#stop('kube-apiserver', signal);
+  }
+
+  /** Switches all of it off: what it had in memory is nobody's any more. */
+  async kill(): Promise<void> {
+    await Promise.all([...this.#running.values()].map((daemon) => daemon.stop('SIGKILL')));
   }
 
   async untilReady(limitMs = 60_000): Promise<void> {

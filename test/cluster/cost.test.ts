@@ -1,5 +1,5 @@
-// What Fairway asks of an API server, counted in its audit log: writes for a burst of Services, and for processes that start again and find all as it
-// should be. Counts, not times: they are the same on every machine.
+// What Fairway asks of an API server, counted in its audit log: writes for a burst of Services, and for processes that
+// start again and find all as it should be. Counts, not times: they are the same on every machine.
 
 import { expect, it } from 'vitest';
 import { startFrr } from '../interop/frr.ts';
@@ -13,7 +13,10 @@ import { loadBalancer, type Service, serve } from './workload.ts';
 
 const SERVICES = 200;
 const NODES = 3;
-/** Addresses; an event each; per Service and node an event and a ServiceBGPStatus, which is made and then told: 2,200. The rest is for counters. */
+/**
+ * Addresses; an event each; per Service and node an event and a ServiceBGPStatus, which is made and then told: 2,200.
+ * The rest is for counters.
+ */
 const MOST_WRITES = 2_250;
 
 clusterStories('what Fairway asks of an API server', ['FRR'], () => {

@@ -1,5 +1,6 @@
-// What a real API server makes of manifests/crd: it takes them, shows the columns that people know, fills in the defaults, and refuses what the
-// schemas and their rules (CEL) refuse, in the words that MetalLB's users know. No process of ours runs here.
+// What a real API server makes of manifests/crd: it takes them, shows the columns that people know, fills in the
+// defaults, and refuses what the schemas and their rules (CEL) refuse, in the words that MetalLB's users know. No
+// process of ours runs here.
 
 import { beforeAll, describe, expect, it } from 'vitest';
 import { advertisement, bgpPeer, type Manifest, pool } from '../interop/manifests.ts';

@@ -1,5 +1,5 @@
-// Fairway in a cluster, installed from manifests/fairway.yaml: what stories ask of it, and the words in which they ask. A story applies what a
-// user would, waits for what a user would see, and leaves nothing behind.
+// Fairway in a cluster, installed from manifests/fairway.yaml: what stories ask of it, and the words in which they ask.
+// A story applies what a user would, waits for what a user would see, and leaves nothing behind.
 
 import { afterEach } from 'vitest';
 import type { Manifest } from '../interop/manifests.ts';
@@ -144,7 +144,10 @@ export async function addressesOf(cluster: Cluster, service: Manifest): Promise<
   return (status.loadBalancer.ingress ?? []).map(({ ip = '' }) => ip);
 }
 
-/** Waits until a Service has exactly these addresses; none: that it has lost or never got one, with a reason in its condition. */
+/**
+ * Waits until a Service has exactly these addresses; none: that it has lost or never got one, with a reason in its
+ * condition.
+ */
 export async function untilAddresses(cluster: Cluster, service: Manifest, ...wanted: readonly string[]): Promise<void> {
   const has = async (): Promise<boolean> => {
     const { status } = await cluster.api.read<Service>(service);

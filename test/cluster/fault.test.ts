@@ -1,5 +1,6 @@
-// What a cluster does to its controllers: kills them in the middle of their work, takes the API away, sets clocks wrong, makes two of them
-// believe that they lead. Whatever happens, no address is given twice, none is lost, and who does not lead writes nothing.
+// What a cluster does to its controllers: kills them in the middle of their work, takes the API away, sets clocks
+// wrong, makes two of them believe that they lead. Whatever happens, no address is given twice, none is lost, and who
+// does not lead writes nothing.
 
 import { expect, it } from 'vitest';
 import type { Manifest } from '../interop/manifests.ts';

@@ -1,5 +1,6 @@
-// The cluster itself, before anything of ours is in it: an address that the test puts into a Service's status and a route that it gives the
-// router by hand lead a client to a pod. What fails later tells of our processes and not of the data plane around them.
+// The cluster itself, before anything of ours is in it: an address that the test puts into a Service's status and a
+// route that it gives the router by hand lead a client to a pod. What fails later tells of our processes and not of the
+// data plane around them.
 
 import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { expect, it } from 'vitest';

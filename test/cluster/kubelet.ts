@@ -1,6 +1,6 @@
-// Scheduler and kubelet in one, as little of them as stories need: gives every Pod a node, starts its one container's process in a namespace of
-// its own (or in the node's, with hostNetwork), tells the API how it goes, starts it again when it ends, and ends it when the Pod is
-// deleted.
+// Scheduler and kubelet in one, as little of them as stories need: gives every Pod a node, starts its one container's
+// process in a namespace of its own (or in the node's, with hostNetwork), tells the API how it goes, starts it again
+// when it ends, and ends it when the Pod is deleted.
 
 import { execFile } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -54,10 +54,11 @@ export class Kubelet {
     });
   }
 
+  /** The machine is switched off: nobody is asked. */
   async stop(): Promise<void> {
     this.#stop.abort();
     for (const each of this.#running.values()) each.ending = true;
-    await Promise.all([...this.#running.values()].map(({ daemon }) => daemon.stop('SIGTERM', 2_000)));
+    await Promise.all([...this.#running.values()].map(({ daemon }) => daemon.stop('SIGKILL')));
   }
 
   /** The process of a Pod's container; fails when there is none. */
@@ -140,7 +141,7 @@ export class Kubelet {
     while (daemon.running && !this.#stop.signal.aborted) {
       if (get === undefined || (await this.#answers(place, `http://${get.host ?? '127.0.0.1'}:${port}${get.path}`)))
         return true;
-      await sleep(50);
+      await sleep(100);
     }
     return false;
   }

@@ -1,5 +1,6 @@
-// manifests/fairway.yaml on a real API server: it is taken to the letter, changes nothing when it is applied again, and gives the two
-// ServiceAccounts exactly the rights that they need. What the rights are good for is told by the stories of the processes.
+// manifests/fairway.yaml on a real API server: it is taken to the letter, changes nothing when it is applied again, and
+// gives the two ServiceAccounts exactly the rights that they need. What the rights are good for is told by the stories
+// of the processes.
 
 import { expect, it } from 'vitest';
 import type { Manifest } from '../interop/manifests.ts';

@@ -1,5 +1,5 @@
-// What a Prometheus reads of both processes: over HTTPS, with a token whose owner may read metrics, under the names that MetalLB's dashboards and
-// alerts know.
+// What a Prometheus reads of both processes: over HTTPS, with a token whose owner may read metrics, under the names
+// that MetalLB's dashboards and alerts know.
 
 import { beforeAll, expect, it } from 'vitest';
 import { startFrr } from '../interop/frr.ts';

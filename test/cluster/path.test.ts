@@ -1,5 +1,5 @@
-// The whole way, on a real cluster: a Service is created, gets an address, the address becomes a route in a router, the route leads a client through
-// kube-proxy to a pod; the pod goes, and the route with it.
+// The whole way, on a real cluster: a Service is created, gets an address, the address becomes a route in a router, the
+// route leads a client through kube-proxy to a pod; the pod goes, and the route with it.
 
 import { expect, it } from 'vitest';
 import { type Frr, startFrr } from '../interop/frr.ts';
@@ -36,7 +36,8 @@ clusterStories('from a Service to a pod', ['FRR'], () => {
     await cluster.api.apply(...basics(), web, serve('web-1', 'n1'), serve('web-2', 'n2'));
     await untilAddresses(cluster, web, VIP.ipv4, VIP.ipv6);
     await untilGateways(cluster, VIP.ipv4, ...hosts('ipv4'));
-    // IPv6 next hops of a directly connected neighbour are link-local in FRR's kernel routes: two of them is what counts
+    // IPv6 next hops of a directly connected neighbour are link-local in FRR's kernel routes: two of them is what
+    // counts
     await until(
       'both nodes are next hops of the IPv6 route',
       () => gateways(cluster.lab, 'r', `${VIP.ipv6}/128`).length === 2,

@@ -1,5 +1,5 @@
-// The network of pods in a lab, as plain as a CNI can be: every pod is a namespace behind its node on a link of its own, every node forwards,
-// and every node has a route to the pods of each other node.
+// The network of pods in a lab, as plain as a CNI can be: every pod is a namespace behind its node on a link of its
+// own, every node forwards, and every node has a route to the pods of each other node.
 //   pods of node i   10.244.i.0/24    fd00:244:i::/64
 // The router and the client know nothing of pods: they reach them by addresses of Services alone.
 

@@ -1,4 +1,5 @@
-// What stories of BGP on a cluster have in common: the configuration of a first session, and the questions that a router is asked.
+// What stories of BGP on a cluster have in common: the configuration of a first session, and the questions that a
+// router is asked.
 
 import { afterEach } from 'vitest';
 import { type Frr, startFrr } from '../interop/frr.ts';

@@ -1,5 +1,5 @@
-// What a cluster does to its speakers: the API goes away, a connection to it goes silent, a speaker starts while nobody answers, older clients
-// have left objects that make no sense. Routes stay as long as nobody said that they should go.
+// What a cluster does to its speakers: the API goes away, a connection to it goes silent, a speaker starts while nobody
+// answers, older clients have left objects that make no sense. Routes stay as long as nobody said that they should go.
 
 import { expect, it } from 'vitest';
 import type { Frr } from '../interop/frr.ts';

@@ -1,5 +1,5 @@
-// The swap of two images in an installation of MetalLB's: our controller under the rights that MetalLB's manifests give, with one replica, and
-// beside a controller of MetalLB's that still runs.
+// The swap of two images in an installation of MetalLB's: our controller under the rights that MetalLB's manifests
+// give, with one replica, and beside a controller of MetalLB's that still runs.
 
 import { expect, it } from 'vitest';
 import type { Manifest } from '../interop/manifests.ts';

@@ -1,5 +1,6 @@
-// What `kubectl apply` says to a configuration that can't be: the API server asks our webhooks, reached at the controllers' Pods over TLS with
-// the certificate that they made themselves. And BGPPeers of v1beta1, which the server lets us convert.
+// What `kubectl apply` says to a configuration that can't be: the API server asks our webhooks, reached at the
+// controllers' Pods over TLS with the certificate that they made themselves. And BGPPeers of v1beta1, which the server
+// lets us convert.
 
 import { expect, it } from 'vitest';
 import { bgpPeer, type Manifest } from '../interop/manifests.ts';

@@ -1,5 +1,5 @@
-// What users run: Services, Pods and Deployments of a small server that answers every connection with the name of its Pod, and a client
-// behind the router that asks.
+// What users run: Services, Pods and Deployments of a small server that answers every connection with the name of its
+// Pod, and a client behind the router that asks.
 
 import { join } from 'node:path';
 import type { Manifest } from '../interop/manifests.ts';

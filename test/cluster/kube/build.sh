@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# build.sh DIR: etcd, kube-apiserver, kube-controller-manager and kube-proxy into DIR, from Go modules (Go 1.26 or later).
-# The first time takes about five minutes on two processors and 3.5 GB of Go's caches, later seconds. It gives way to everything
-# else on the machine, and says every 15 s that it is still at it. DIR appears only when all are there.
+# build.sh DIR: etcd, kube-apiserver, kube-controller-manager and kube-proxy into DIR, from Go modules (Go 1.26 or
+# later). The first time takes about five minutes on two processors and 3.5 GB of Go's caches, later seconds. It gives
+# way to everything else on the machine, and says every 15 s that it is still at it. DIR appears only when all are
+# there.
 set -euo pipefail
 dir=$1
 [ ! -d "$dir" ] || exit 0

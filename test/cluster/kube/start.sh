@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# start.sh PROGRAM DIR PORT BIND [FLAG...]: one program of a control plane, in the namespace where it is called, as the process that was
-# called (its pid is the program's). State in DIR; PROGRAM is the file of etcd, kube-apiserver or kube-controller-manager, in this order.
-# The API server listens on BIND:PORT, an address that nodes reach (an EndpointSlice can't hold 127.0.0.0/8); etcd stays on loopback
-# (PORT+1, PORT+2). Authorisation is RBAC; the token `tok` is an administrator's; DIR/kubeconfig has both. With aggregator routing the API
-# server dials the endpoints of webhooks itself, so that no kube-proxy is needed beside it.
+# start.sh PROGRAM DIR PORT BIND [FLAG...]: one program of a control plane, in the namespace where it is called, as the
+# process that was called (its pid is the program's). State in DIR; PROGRAM is the file of etcd, kube-apiserver or
+# kube-controller-manager, in this order. The API server listens on BIND:PORT, an address that nodes reach (an
+# EndpointSlice can't hold 127.0.0.0/8); etcd stays on loopback (PORT+1, PORT+2). Authorisation is RBAC; the token `tok`
+# is an administrator's; DIR/kubeconfig has both. With aggregator routing the API server dials the endpoints of webhooks
+# itself, so that no kube-proxy is needed beside it.
 set -euo pipefail
 program=$1 dir=$2 port=$3 bind=$4
 shift 4
@@ -13,7 +14,8 @@ etcd=http://127.0.0.1:$((port + 1)) peer=http://127.0.0.1:$((port + 2))
 case ${program##*/} in
 etcd)
   exec "$program" --data-dir data --unsafe-no-fsync --listen-client-urls "$etcd" --advertise-client-urls "$etcd" \
-    --listen-peer-urls "$peer" --initial-advertise-peer-urls "$peer" --initial-cluster "default=$peer" "$@"
+    --listen-peer-urls "$peer" --initial-advertise-peer-urls "$peer" --initial-cluster "default=$peer" \
+    --heartbeat-interval 10 --election-timeout 100 "$@"
   ;;
 kube-apiserver)
   [ -s sa.key ] || openssl genrsa -out sa.key 2048 2>/dev/null
@@ -24,7 +26,8 @@ kube-apiserver)
  "clusters": [{"name": "cluster", "cluster": {"server": "https://$bind:$port", "certificate-authority": "$dir/certs/apiserver.crt"}}],
  "users": [{"name": "admin", "user": {"token": "tok"}}], "contexts": [{"name": "admin", "context": {"cluster": "cluster", "user": "admin"}}]}
 Y
-  # every request of ours that was answered, with the Pod that made it: what is written, and how often, is told from this
+  # every request of ours that was answered, with the Pod that made it: what is written, and how often, is told from
+  # this
   cat >audit-policy <<Y
 {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived", "ResponseStarted"],
  "rules": [{"level": "Metadata", "userGroups": ["system:serviceaccounts:metallb-system"]}, {"level": "None"}]}

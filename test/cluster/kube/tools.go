@@ -1,7 +1,7 @@
 //go:build tools
 
-// The programs of a real Kubernetes control plane and data plane, as Go modules: go.mod pins their versions, build.sh builds
-// them. Nothing here is linked into Fairway.
+// The programs of a real Kubernetes control plane and data plane, as Go modules: go.mod pins their versions, build.sh
+// builds them. Nothing here is linked into Fairway.
 package kube
 
 import (
