@@ -203,13 +203,13 @@ function accept(
   tick: Tick,
   out: SpeakerEffect[],
 ): void {
-  const { connection, remote } = event;
-  const peer = peerAt(state, remote.address);
+  const { connection, remote, device } = event;
+  const peer = peerAt(state, remote.address, device);
   if (peer === undefined || state.left) {
     // before anything is allocated for it
     state.refused.add(connection);
     out.push({ do: 'tcp-close', connection, how: 'rst' });
-    const why = state.left ? 'the speaker is leaving' : 'no peer with this address is configured';
+    const why = state.left ? 'the speaker is leaving' : 'no peer with this address and device is configured';
     out.push({ report: 'connection-refused', from: remote, why });
     return;
   }
@@ -217,8 +217,10 @@ function accept(
   run(state, peer, event, tick, out);
 }
 
-function peerAt(state: SpeakerState, address: Ip): PeerState | undefined {
-  for (const peer of state.peers.values()) if (peer.config.address === address) return peer;
+/** Several VRFs may have a router with one address. */
+function peerAt(state: SpeakerState, address: Ip, device: string | undefined): PeerState | undefined {
+  for (const peer of state.peers.values())
+    if (peer.config.address === address && peer.config.device === device) return peer;
   return undefined;
 }
 

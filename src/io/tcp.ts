@@ -154,6 +154,7 @@ export class Tcp {
       local,
       remote: from,
       ...(link !== undefined && { link }),
+      ...(options.device !== undefined && { device: options.device }),
     });
   }
 

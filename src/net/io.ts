@@ -66,6 +66,8 @@ export type IoEvent =
       readonly local: SocketAddress;
       readonly remote: SocketAddress;
       readonly link?: Link;
+      /** Of an accepted one: the device of the rule that it was accepted by. */
+      readonly device?: string;
     }
   | { readonly on: 'tcp-data'; readonly connection: ConnectionId; readonly bytes: Uint8Array }
   /** The kernel has taken `bytes` more octets; `left` are still waiting in this process. */

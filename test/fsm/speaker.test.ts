@@ -47,9 +47,10 @@ class Scene {
     return this.on({ on: 'plan', plan: { peers, routes: new Map(Object.entries(wanted)) }, listen });
   }
 
-  accept(connection: string, from: string) {
+  accept(connection: string, from: string, device?: string) {
     const local = { address: '192.0.2.10' as Ip, port: 179 };
-    return this.on({ on: 'tcp-accepted', connection, local, remote: { address: from as Ip, port: 5_000 } });
+    const remote = { address: from as Ip, port: 5_000 };
+    return this.on({ on: 'tcp-accepted', connection, local, remote, ...(device === undefined ? {} : { device }) });
   }
 
   /** Dialled, opened, Established. */
@@ -156,7 +157,7 @@ describe('listening', () => {
       {
         report: 'connection-refused',
         from: { address: '203.0.113.66', port: 5_000 },
-        why: 'no peer with this address is configured',
+        why: 'no peer with this address and device is configured',
       },
     ]);
     expect(scene.on({ on: 'tcp-data', connection: 'in#1', bytes: encodeKeepalive() })).toEqual([]);
@@ -234,6 +235,27 @@ describe('the view', () => {
     });
     expect(JSON.stringify(view)).not.toContain('hunter2');
     expect(viewPeers(scene.state, false)[0]?.announced).toEqual([]);
+  });
+});
+
+describe('routers with one address in several VRFs', () => {
+  it.each([
+    [undefined, 'plain'],
+    ['vrf-red', 'red'],
+    ['vrf-blue', 'blue'],
+  ] as const)('a connection accepted on %s is that of %s', (device, name) => {
+    const scene = new Scene();
+    const peers = [tor('plain', 1), tor('red', 1, { device: 'vrf-red' }), tor('blue', 1, { device: 'vrf-blue' })];
+    scene.plan(peers, {}, LISTEN);
+    expect(sent(scene.accept('in#1', '192.0.2.1', device))).toEqual(['OPEN']);
+    expect(scene.state.owners.get('in#1')?.config.name).toBe(name);
+  });
+
+  it('a connection in a VRF without such a peer is refused', () => {
+    const scene = new Scene();
+    scene.plan([tor('red', 1, { device: 'vrf-red' })], {}, LISTEN);
+    expect(closes(scene.accept('in#1', '192.0.2.1'))).toEqual(['rst in#1']);
+    expect(closes(scene.accept('in#2', '192.0.2.1', 'vrf-blue'))).toEqual(['rst in#2']);
   });
 });
 

@@ -137,6 +137,13 @@ describe('accepting', () => {
     await until('an octet', () => (us.received(accepted.connection).length === 1 ? true : undefined));
   });
 
+  it('tells which device the rule has that a connection was accepted by', async () => {
+    const us = recorder();
+    const here = await listen(us, [accept('127.0.0.2', { device: 'lo' })]);
+    client(here, '127.0.0.2');
+    expect(await us.wait('tcp-accepted')).toMatchObject({ device: 'lo' });
+  });
+
   it('follows its rules while it runs', async () => {
     const us = recorder();
     const here = await listen(us, [accept('127.0.0.2')]);
