@@ -18,7 +18,7 @@ export interface ManifestObject {
 export interface ManifestFault {
   readonly file: string;
   readonly line: number;
-  /** `yaml`, `duplicate-key`, `too-deep`, `too-many-aliases`, `too-large`, or `object`: no API object. */
+  /** `yaml`, `duplicate-key`, `too-deep`, `too-many-tokens`, `too-many-aliases`, `too-large`, or `object`: no API object. */
   readonly rule: string;
   readonly text: string;
 }
@@ -101,17 +101,22 @@ function readDocument(file: string, value: unknown, line: number, lineOf: (path:
   const objects: ManifestObject[] = [];
   const faults: ManifestFault[] = [];
   const read = (candidate: unknown, path: string): void => {
-    const lineIn = (inner: string): number => lineOf(path === '' || inner === '' ? path + inner : `${path}.${inner}`);
-    const at = (): number => (path === '' ? line : lineOf(path));
+    const at = path === '' ? line : lineOf(path);
     const fault = broken(candidate);
     if (fault) {
-      faults.push({ file, line: fault.path ? lineIn(fault.path) : at(), rule: 'object', text: fault.text });
+      const found = fault.path ? lineBelow(path, lineOf)(fault.path) : at;
+      faults.push({ file, line: found, rule: 'object', text: fault.text });
     } else if (isList(candidate)) {
       candidate.items.forEach((item, index) => read(item, `${path === '' ? '' : `${path}.`}items[${index}]`));
-    } else objects.push({ object: candidate as ApiObject, file, line: at(), lineOf: lineIn });
+    } else objects.push({ object: candidate as ApiObject, file, line: at, lineOf: lineBelow(path, lineOf) });
   };
   read(value, '');
   return { objects, faults };
+}
+
+/** Lines of what stands below a path; it holds on to nothing else of its document. */
+function lineBelow(path: string, lineOf: (path: string) => number): (inner: string) => number {
+  return path === '' ? lineOf : (inner) => lineOf(inner === '' ? path : `${path}.${inner}`);
 }
 
 function isList(value: unknown): value is { readonly items: readonly unknown[] } {

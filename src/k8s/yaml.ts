@@ -1,7 +1,7 @@
 // One YAML or JSON document to plain data, as kubectl reads it, and back from a path in it to its line. k8s/manifest
 // calls it for each document of a file. YAML 1.2 syntax with the scalars of Go's YAML reader (kubectl's own): `yes`,
 // `010` and `1_000` are a boolean and numbers, but `64512:100` is text. Stricter than kubectl where a mistake hides:
-// a key that stands twice and an unknown tag are refused. Input may be hostile: depth and alias expansion are bounded.
+// a key that stands twice and an unknown tag are refused. Input may be hostile: tokens, depth and aliases are bounded.
 
 import type {
   Alias,
@@ -27,7 +27,7 @@ export interface YamlDocument {
   readonly lineOf: (path: string) => number;
 }
 
-/** Why a document can't be read. `rule` is one of `yaml`, `duplicate-key`, `too-deep`, `too-many-aliases`. */
+/** Why a document can't be read. `rule` is one of `yaml`, `duplicate-key`, `too-deep`, `too-many-tokens`, `too-many-aliases`. */
 export interface YamlFault {
   readonly line: number;
   readonly rule: string;
@@ -37,6 +37,10 @@ export interface YamlFault {
 const MAX_DEPTH = 100;
 /** Values that aliases and merge keys may repeat in one document. */
 const MAX_ALIASED = 10_000;
+/** Characters of the keys and strings among them. */
+const MAX_ALIASED_TEXT = 1 << 20;
+/** Tokens of one document: each costs up to 2 µs until it is data, and all of them are read in one turn. */
+const MAX_TOKENS = 100_000;
 
 /** Reads one document; its first line has the number `firstLine`. */
 export function parseYaml(text: string, firstLine: number): YamlDocument | YamlFault {
@@ -46,18 +50,19 @@ export function parseYaml(text: string, firstLine: number): YamlDocument | YamlF
   const lineAt = (offset: number): number => firstLine - 1 + lines.linePos(offset).line;
   try {
     const root = compose(text).contents;
-    const value = root ? new Reader().read(root, 0) : undefined;
-    // where things stand is asked only of what is wrong: then the text is read once more
-    let again: Node | undefined;
-    const lineOf = (path: string): number => {
-      again ??= compose(text).contents ?? undefined;
-      return lineAt(again ? offsetOf(again, path) : 0);
-    };
-    return { value: value ?? undefined, line: lineAt(root ? startOf(root) : 0), lineOf };
+    if (!root) return { value: undefined, line: firstLine, lineOf: () => firstLine };
+    const value = new Reader().read(root, 0) ?? undefined;
+    const places = placesOf(root, lineAt(startOf(root)), lineAt);
+    return { value: standingAlone(value), line: lineIn(places), lineOf: finder(places) };
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     return { line: lineAt(error.offset), rule: error.rule, text: error.message };
   }
+}
+
+/** The same data without slices of the text: one short string would keep a whole file in memory. */
+function standingAlone(value: unknown): unknown {
+  return value === undefined ? undefined : JSON.parse(JSON.stringify(value));
 }
 
 class Refused extends Error {
@@ -111,7 +116,12 @@ function compose(text: string): Document.Parsed {
 /** The syntax tree's tokens, given up at the first fault and before the nesting could exhaust the stack or the time. */
 function* tokens(text: string): Generator<CST.Token, void> {
   const parser = new Parser();
+  let count = 0;
   for (const lexeme of new Lexer().lex(text)) {
+    if (++count > MAX_TOKENS) {
+      const tooMany = `a document of more than ${MAX_TOKENS} YAML tokens: split it`;
+      throw new Refused(parser.offset, 'too-many-tokens', tooMany);
+    }
     for (const token of parser.next(lexeme)) {
       if (token.type === 'error') throw new Refused(token.offset, 'yaml', token.message);
       yield token;
@@ -129,6 +139,7 @@ function tooDeep(offset: number): Refused {
 class Reader {
   readonly #anchors = new Map<string, Node>();
   #aliased = 0;
+  #aliasedText = 0;
 
   read(node: Node, depth: number, repeated = false): unknown {
     if (depth > MAX_DEPTH) throw tooDeep(startOf(node));
@@ -144,7 +155,14 @@ class Reader {
     if (typeof value === 'number' && !Number.isFinite(value)) {
       throw new Refused(startOf(node), 'yaml', 'infinity and NaN have no place in a manifest');
     }
+    if (repeated && typeof value === 'string') this.#repeat(value, node);
     return value;
+  }
+
+  #repeat(text: string, node: Node): void {
+    this.#aliasedText += text.length;
+    if (this.#aliasedText <= MAX_ALIASED_TEXT) return;
+    throw new Refused(startOf(node), 'too-many-aliases', 'aliases repeat more than 1 MiB of text in this document');
   }
 
   #target(alias: Alias): Node {
@@ -164,6 +182,7 @@ class Reader {
       }
       if (entries.has(name))
         throw new Refused(startOf(key), 'duplicate-key', `key ${quoted(name)} stands twice in one map`);
+      if (repeated) this.#repeat(name, key);
       entries.set(name, value ? this.read(value, depth + 1, repeated) : undefined);
     }
     for (const [name, value] of merged) if (!entries.has(name)) entries.set(name, value);
@@ -197,41 +216,71 @@ function startOf(node: Node): number {
   return node.range?.[0] ?? 0;
 }
 
-/** Follows the path as far as it stands in the text. A key may hold dots: the longest key that fits is taken. */
-function offsetOf(root: Node, path: string): number {
-  let node: Node | null = root;
-  let offset = startOf(root);
-  let rest = path;
-  while (node && rest !== '') {
-    if (isSeq(node)) {
-      const index = /^\[(\d+)\]\.?/.exec(rest);
-      const item: Node | undefined = index ? (node as YAMLSeq<Node>).items[Number(index[1])] : undefined;
-      if (!index || !item) break;
-      node = item;
-      offset = startOf(item);
-      rest = rest.slice(index[0].length);
-    } else if (isMap(node)) {
-      const pair = pairFor(node as YAMLMap<Node, Node | null>, rest);
-      if (!pair) break;
-      offset = startOf(pair.key);
-      rest = rest.slice(keyText(pair.key).length).replace(/^\./, '');
-      node = pair.value;
-    } else break;
-  }
-  return offset;
-}
+/** Lines in the shape of the data, apart from the text: of a scalar its line, of a map or sequence that of its key too. */
+type Place = number | { readonly line: number; readonly inside: readonly Place[] | Readonly<Record<string, Place>> };
 
-function pairFor(map: YAMLMap<Node, Node | null>, path: string): Pair<Node, Node | null> | undefined {
-  let best: Pair<Node, Node | null> | undefined;
-  for (const pair of map.items) {
-    const key = keyText(pair.key);
-    const next = path[key.length];
-    const fits = path.startsWith(key) && (next === undefined || next === '.' || next === '[');
-    if (fits && (!best || key.length > keyText(best.key).length)) best = pair;
+function placesOf(node: Node | null, line: number, lineAt: (offset: number) => number): Place {
+  if (isSeq(node)) {
+    const items = (node as YAMLSeq<Node>).items;
+    return { line, inside: items.map((item) => placesOf(item, lineAt(startOf(item)), lineAt)) };
   }
-  return best;
+  if (!isMap(node)) return line;
+  const pairs = (node as YAMLMap<Node, Node | null>).items;
+  const inside = pairs.map(({ key, value }) => [keyText(key), placesOf(value, lineAt(startOf(key)), lineAt)] as const);
+  return { line, inside: Object.fromEntries(inside) };
 }
 
 function keyText(key: Node): string {
   return isScalar(key) ? String(key.value) : '';
+}
+
+function lineIn(place: Place): number {
+  return typeof place === 'number' ? place : place.line;
+}
+
+/** Made here, where nothing of the parse is in reach that it would keep alive. */
+function finder(root: Place): (path: string) => number {
+  return (path) => lineOfPath(root, path);
+}
+
+/** Follows the path as far as it stands in the text. */
+function lineOfPath(root: Place, path: string): number {
+  let place = root;
+  let rest = path;
+  while (typeof place !== 'number' && rest !== '') {
+    const step = stepInto(place.inside, rest);
+    if (!step) break;
+    place = step.place;
+    rest = rest.slice(step.length).replace(/^\./, '');
+  }
+  return lineIn(place);
+}
+
+/** Of a label: prefix, slash and name. Longer keys are not looked for. */
+const LONGEST_KEY = 253 + 1 + 63;
+
+function boundary(path: string, from: number): number {
+  return Math.max(path.lastIndexOf('.', from), path.lastIndexOf('[', from));
+}
+
+type Inside = Exclude<Place, number>['inside'];
+
+/** The longest key that fits is taken, for a key may hold dots. Time does not grow with the keys, nor with the path. */
+function stepInto(inside: Inside, path: string): { readonly place: Place; readonly length: number } | undefined {
+  if (isItems(inside)) {
+    const index = /^\[(\d+)\]/.exec(path);
+    const place = index ? inside[Number(index[1])] : undefined;
+    return index && place !== undefined ? { place, length: index[0].length } : undefined;
+  }
+  const first = path.length <= LONGEST_KEY ? path.length : boundary(path, LONGEST_KEY);
+  for (let end = first; end > 0; end = boundary(path, end - 1)) {
+    const key = path.slice(0, end);
+    const place = Object.hasOwn(inside, key) ? inside[key] : undefined;
+    if (place !== undefined) return { place, length: end };
+  }
+  return undefined;
+}
+
+function isItems(inside: Inside): inside is readonly Place[] {
+  return Array.isArray(inside);
 }

@@ -150,6 +150,7 @@ describe('lineOf', () => {
     ['spec.selectors[0].more.none', 14],
     ['spec.none.deeper', 5],
     ['status', 2],
+    [`spec.${'.['.repeat(500_000)}`, 5],
   ])('%s', (path, line) => {
     expect(lineOf(path)).toBe(line);
   });
@@ -170,6 +171,33 @@ x: "${'é'.repeat((octets - POOL.length - 7) / 2)}"`;
     const { objects, faults } = readManifest('f.yaml', `\n${filler(MAX_DOCUMENT + 2)}\n---\n${POOL}`);
     expect(faults).toMatchObject([{ line: 1, rule: 'too-large' }]);
     expect(objects.map(({ line }) => line)).toEqual([8]);
+  });
+
+  // a scalar is two tokens (a mark and its text), all else is one
+  it.each([
+    ['x,', 33_000, 34_000],
+    ['{},', 30_000, 34_000],
+    ['[[]],', 19_000, 20_001],
+    ['\n', 99_000, 100_000],
+    ['#\n', 49_000, 100_000],
+  ])('refuses a document of more than 100,000 tokens at its line, and reads the next: %j', (item, few, many) => {
+    const text = (count: number): string => `${POOL}spec: [\n ${item.repeat(count)}\n ]\n`;
+    expect(faultsOf(text(few))).toEqual([]);
+    const { objects, faults } = readManifest('f.yaml', `${text(many)}---\n${POOL}`);
+    expect(faults).toMatchObject([
+      { file: 'f.yaml', rule: 'too-many-tokens', text: 'a document of more than 100000 YAML tokens: split it' },
+    ]);
+    expect(faults[0]?.line).toBeGreaterThan(4);
+    expect(objects.map(({ object }) => object.metadata.name)).toEqual(['a']);
+  });
+
+  it('bounds the text that aliases repeat', () => {
+    const text = (octets: number): string => `${POOL}a: &a ${'x'.repeat(octets)}\nb: [${'*a,'.repeat(1000)}]`;
+    expect(faultsOf(text(1000))).toEqual([]);
+    const refusal = 'aliases repeat more than 1 MiB of text in this document';
+    expect(faultsOf(text(1100))).toMatchObject([{ line: 4, rule: 'too-many-aliases', text: refusal }]);
+    const keys = `${POOL}a: &a {${'x'.repeat(1100)}: 1}\nb: [${'*a,'.repeat(1000)}]`;
+    expect(faultsOf(keys)).toMatchObject([{ line: 4, rule: 'too-many-aliases', text: refusal }]);
   });
 
   it('parses one document at each step', () => {
@@ -209,7 +237,7 @@ x: "${'é'.repeat((octets - POOL.length - 7) / 2)}"`;
     ['map as key', '? {a: 1}\n: 2', 1],
     ['unclosed', 'a: "x\nb: 2', 2],
     ['closers', '}'.repeat(MAX_DOCUMENT), 1],
-    ['commas', `[${','.repeat(100_000)}`, 1],
+    ['commas', `[${','.repeat(90_000)}`, 1],
     ['escapes', `a: "${'\\q'.repeat(100_000)}"`, 1],
     ['merge of a list', 'a: {<<: [1]}', 1],
     ['nul', 'a: \u0000', 1],
