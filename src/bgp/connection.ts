@@ -7,7 +7,7 @@ import { OFF, unreachable } from '../net/machine.ts';
 import { connectRetryMs, idleHoldMs, isStable } from './backoff.ts';
 import type { FsmEvent, FsmOptions } from './event.ts';
 import { stepFsm } from './fsm.ts';
-import { canDoWithout, ourOpen, ownAs } from './handshake.ts';
+import { canDoWithout, ourOpen, ownAs, REDUCED } from './handshake.ts';
 import { createLearned } from './learned.ts';
 import { encodeKeepalive, encodeNotification } from './message.ts';
 import {
@@ -251,6 +251,8 @@ function ended(turn: Turn, connection: Connection, cause: Cause, sent: Notificat
   } else if (peer.inbound === connection) peer.inbound = undefined;
   connection.session = undefined;
   if (session !== undefined && isStable(tick.now - session.since, session.holdTimeMs)) peer.backoff.sessions = 0;
+  // the router may be another one by now, or have learned: a session's refusal holds no longer than the session
+  if (session !== undefined) peer.offer = 'full';
   lowerOffer(turn, cause.received);
   again(turn, cause, told);
   if (cause.forgiven === 'stop' && session === undefined) return;
@@ -286,12 +288,14 @@ function again({ peer, tick }: Turn, { forgiven, received }: Cause, told: Notifi
 }
 
 /** RFC 5492 §3: a peer that refuses what we offer is offered less, once. */
-function lowerOffer({ peer }: Turn, received: Notification | undefined): void {
+function lowerOffer({ peer, out }: Turn, received: Notification | undefined): void {
   if (received?.code !== CODE.open) return;
   const { unsupportedParameter, unsupportedCapability } = OPEN_ERROR;
   if (received.subcode !== unsupportedParameter && received.subcode !== unsupportedCapability) return;
   const less = received.subcode === unsupportedCapability ? 'needed' : canDoWithout(peer.config) ? 'none' : 'full';
   peer.offer = peer.offer === 'full' ? less : 'full';
+  const text = REDUCED[peer.offer];
+  if (text !== undefined) out.push({ report: 'peer-warning', peer: peer.config.name, rule: 'reduced-offer', text });
 }
 
 function explain({ why, received }: Cause, sent: Notification | undefined): string {

@@ -11,10 +11,19 @@ import type { Open } from './open.ts';
 import type { PeerConfig } from './peer.ts';
 
 /**
- * What we offer. A peer that refuses our capabilities (2/7) gets an OPEN with those alone that the session needs, one that
+ * What we offer. A peer that refuses our capabilities (2/7) gets an OPEN with those alone that the session needs and
+ * graceful restart where it is configured, one that
  * refuses optional parameters (2/4) an OPEN without any, where the session can do without (RFC 5492 §3).
  */
 export type Offer = 'full' | 'needed' | 'none';
+
+/** What an operator has to know while less than everything is offered. */
+export const REDUCED: Readonly<Record<Offer, string | undefined>> = {
+  full: undefined,
+  needed:
+    'the peer refused our capabilities (2/7): route refresh, extended messages and the like are not offered for now',
+  none: 'the peer refused optional parameters (2/4): no capabilities, so only IPv4 and no graceful restart for now',
+};
 
 /** RFC 4724 §3: how long the peer keeps our routes while we are away. */
 export const RESTART_TIME_SECONDS = 120;
@@ -41,7 +50,13 @@ function ourRouterId(config: PeerConfig, { local, link }: Ends): Ip {
 
 function ourCapabilities(config: PeerConfig, ends: Ends, restarted: boolean, offer: Offer): Capabilities {
   const { families } = config;
-  const needed: Capabilities = { ...NO_CAPABILITIES, families, fourOctetAs: ownAs(config) };
+  const needed: Capabilities = {
+    ...NO_CAPABILITIES,
+    families,
+    fourOctetAs: ownAs(config),
+    // who configured it relies on it: without it a restart costs the traffic
+    ...(config.gracefulRestart ? { gracefulRestart: ourRestart(families, restarted) } : {}),
+  };
   if (offer === 'needed') return needed;
   const addPath: Capabilities['addPath'] = config.keep
     ? Object.fromEntries(families.map((family) => [family, 'receive' as const]))
@@ -53,7 +68,6 @@ function ourCapabilities(config: PeerConfig, ends: Ends, restarted: boolean, off
     extendedMessage: true,
     extendedNextHop: families.includes('ipv4') && familyOf(ends.local.address) === 'ipv6',
     addPath,
-    ...(config.gracefulRestart ? { gracefulRestart: ourRestart(families, restarted) } : {}),
   };
 }
 

@@ -4,7 +4,7 @@
 import type { Family, Ip, Prefix } from '../net/address.ts';
 import type { Path } from './attribute.ts';
 import { describeCapabilities } from './capability.ts';
-import { ownAs } from './handshake.ts';
+import { ownAs, REDUCED } from './handshake.ts';
 import type { SessionState } from './peer.ts';
 import { connectionsOf, type LastError, type PeerState } from './peer-state.ts';
 import { announcedRoutes, type Unadvertisable, unadvertisable } from './rib.ts';
@@ -79,8 +79,9 @@ export function viewPeer(peer: PeerState, tables: boolean): PeerView {
   };
 }
 
-function warningsOf({ session }: PeerState): readonly string[] {
-  return [...(session?.session?.warned.values() ?? [])];
+function warningsOf({ session, offer }: PeerState): readonly string[] {
+  const reduced = REDUCED[offer];
+  return [...(reduced === undefined ? [] : [reduced]), ...(session?.session?.warned.values() ?? [])];
 }
 
 function countersOf(peer: PeerState): PeerCounters {

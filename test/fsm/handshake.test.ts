@@ -8,6 +8,7 @@ import { agree, ourOpen } from '../../src/bgp/handshake.ts';
 import { decode } from '../../src/bgp/message.ts';
 import { BEFORE_OPEN } from '../../src/bgp/negotiate.ts';
 import type { Open } from '../../src/bgp/open.ts';
+import { viewPeer } from '../../src/bgp/view.ts';
 import type { Ip } from '../../src/net/address.ts';
 import { CONFIG, LINK, Stage, THEIR_OPEN } from './stage.ts';
 
@@ -257,6 +258,38 @@ describe('a peer that refuses our capabilities (RFC 5492 §3)', () => {
     expect(sentOpen(stage)).toMatchObject({ as: 64_513, capabilities: NO_CAPABILITIES });
     stage.open({ capabilities: NO_CAPABILITIES });
     expect(stage.keepalive()).toEqual(['peer-up', 'End-of-RIB ipv4', 'peer-synced']);
+  });
+
+  it('2/7: graceful restart stays where it is configured (RFC 4724)', () => {
+    const stage = new Stage({ gracefulRestart: true });
+    refuse(stage, 7);
+    stage.tick(120_000);
+    stage.opened();
+    const { gracefulRestart, routeRefresh } = sentOpen(stage).capabilities;
+    expect(routeRefresh).toBe(false);
+    expect(gracefulRestart?.families.map(({ family }) => family)).toEqual(['ipv4', 'ipv6']);
+  });
+
+  it.each([7, 4])('2/%i: a warning as long as less is offered, which is until the session ends', (subcode) => {
+    const stage = new Stage();
+    const warnings = () => viewPeer(stage.peer, false).warnings;
+    stage.tick();
+    stage.opened();
+    expect(warnings()).toEqual([]);
+    const refusal = { code: 2, subcode, data: new Uint8Array() };
+    expect(stage.notification(refusal)).toContain('warning reduced-offer');
+    expect(warnings()).toEqual([expect.stringContaining(`2/${subcode}`)]);
+    stage.tick(120_000);
+    stage.opened();
+    stage.open();
+    stage.keepalive();
+    expect(stage.peer.state).toBe('Established');
+    expect(warnings()).toEqual([expect.stringContaining(`2/${subcode}`)]);
+    stage.closed();
+    expect(warnings()).toEqual([]);
+    stage.tick(120_000);
+    stage.opened();
+    expect(sentOpen(stage).capabilities.routeRefresh).toBe(true);
   });
 
   it('2/4: not with an AS that needs four octets', () => {
