@@ -1,11 +1,12 @@
 // Objects of a store gathered by what they belong to, one value a group: the endpoints of a Service over all its slices.
 // A group is made anew only when one of its members changed, and the whole map keeps its identity while none did.
 
+import { revise } from '../net/revised-map.ts';
 import type { Endpoint, ServiceKey } from '../plan/snapshot.ts';
 import type { EndpointSlice } from './resource.ts';
 import type { Store } from './store.ts';
 
-export class Grouped<T extends object, V> {
+export class Grouped<T extends object, V extends object> {
   readonly #merge: (members: readonly T[]) => V;
   readonly #members = new Map<string, Map<string, T>>();
   readonly #values = new Map<string, V>();
@@ -22,17 +23,24 @@ export class Grouped<T extends object, V> {
   }
 
   map(): ReadonlyMap<string, V> {
+    const revisions = new Map<string, V>();
+    let sameGroups = this.#map !== undefined;
     for (const group of this.#stale) {
       const members = this.#members.get(group);
-      if (members === undefined) this.#values.delete(group);
-      else {
-        const sorted = [...members].sort(([a], [b]) => (a < b ? -1 : 1));
-        this.#values.set(group, this.#merge(sorted.map(([, member]) => member)));
+      const known = this.#values.has(group);
+      if (members === undefined) {
+        this.#values.delete(group);
+        sameGroups &&= !known;
+        continue;
       }
-      this.#map = undefined;
+      const sorted = [...members].sort(([a], [b]) => (a < b ? -1 : 1));
+      const value = this.#merge(sorted.map(([, member]) => member));
+      this.#values.set(group, value);
+      revisions.set(group, value);
+      sameGroups &&= known;
     }
     this.#stale.clear();
-    this.#map ??= new Map(this.#values);
+    this.#map = sameGroups && this.#map !== undefined ? revise(this.#map, revisions) : new Map(this.#values);
     return this.#map;
   }
 

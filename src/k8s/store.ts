@@ -5,6 +5,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import type { ApiObject, Invalid } from '../config/resource.ts';
+import { revise } from '../net/revised-map.ts';
 
 export type Reader<T> = (object: ApiObject) => T | { readonly invalid: Invalid };
 
@@ -59,6 +60,8 @@ export class Store<T extends object> {
   /** By uid, the version with which an object went; the oldest first. */
   readonly #removed = new Map<string, string>();
   #map: ReadonlyMap<string, T> | undefined;
+  /** Other values for keys that the map has already. */
+  #revisions = new Map<string, T>();
 
   constructor(options: StoreOptions<T>) {
     this.#options = options;
@@ -70,7 +73,8 @@ export class Store<T extends object> {
       const map = new Map<string, T>();
       for (const [key, { value }] of this.#entries) if (value !== undefined) map.set(key, value);
       this.#map = map;
-    }
+    } else this.#map = revise(this.#map, this.#revisions);
+    if (this.#revisions.size > 0) this.#revisions = new Map();
     return this.#map;
   }
 
@@ -201,7 +205,8 @@ export class Store<T extends object> {
       this.#tellUnreadable(key, undefined);
     } else this.#entries.set(key, entry);
     if (before?.value === entry?.value) return;
-    this.#map = undefined;
+    if (before?.value !== undefined && entry?.value !== undefined) this.#revisions.set(key, entry.value);
+    else this.#map = undefined;
     for (const follower of this.#followers) follower(key, before?.value, entry?.value);
     this.#options.changed();
   }

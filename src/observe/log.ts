@@ -4,6 +4,7 @@
 import { describeNotification } from '../bgp/notification.ts';
 import type { PeerConfig } from '../bgp/peer.ts';
 import type { SocketAddress } from '../net/io.ts';
+import { differences } from '../net/revised-map.ts';
 import type { Allocations } from '../plan/allocate.ts';
 import type { Plan, ServicePlan } from '../plan/plan.ts';
 import type { SpeakerReport } from '../speaker.ts';
@@ -108,9 +109,9 @@ export function* linesOfPlan(before: Plan | undefined, after: Plan): Generator<L
 }
 
 function* linesOfServices(before: Plan['services'], after: Plan['services']): Generator<Line> {
-  for (const [service, now] of after) {
-    const last = before.get(service);
-    if (now === last) continue;
+  for (const service of differences(before, after) ?? after.keys()) {
+    const [last, now] = [before.get(service), after.get(service)];
+    if (now === undefined || now === last) continue;
     const { ips, pool } = now;
     const fields = { protocol: 'bgp', service, ips, pool };
     if ('announced' in now.bgp) {

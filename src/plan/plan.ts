@@ -122,25 +122,41 @@ interface Remade {
   readonly stale: readonly Made[];
 }
 
-/** Where it is known which Services may be other than before: only these. */
+/** Where it is known which Services may be other than before, and they are the same ones: only these. */
 function remakeFew(
   { snapshot: then, made: before }: Last,
   world: World,
   election: Election,
   now: Snapshot,
 ): Remade | undefined {
-  if (then.endpoints !== now.endpoints || then.allocated === undefined || now.allocated === undefined) return undefined;
-  const keys = differences(then.allocated, now.allocated);
+  const keys = changedKeys(then, now);
   if (keys === undefined) return undefined;
   const fresh: Made[] = [];
   const stale: Made[] = [];
   for (const key of keys) {
-    const [service, old] = [now.allocated.get(key)?.service, before.get(key)];
-    if (service === undefined || old === undefined || old.service === service) continue;
+    const service = now.allocated?.get(key)?.service ?? now.services.get(key);
+    const [old, endpoints] = [before.get(key), now.endpoints.get(key)];
+    const isOurs = service !== undefined && notOurs(service, now.settings) === undefined;
+    if (isOurs !== (old !== undefined)) return undefined;
+    if (!isOurs || old === undefined || (old.service === service && old.endpoints === endpoints)) continue;
     stale.push(old);
-    fresh.push(make(world, election, service, now.endpoints.get(key)));
+    fresh.push(make(world, election, service, endpoints));
   }
   return { made: revise(before, new Map(fresh.map((one) => [one.service.key, one]))), fresh, stale };
+}
+
+/** Of all Services that may be planned otherwise; undefined: not known. */
+function changedKeys(then: Snapshot, now: Snapshot): ReadonlySet<ServiceKey> | undefined {
+  const of = <V extends object>(
+    a: ReadonlyMap<ServiceKey, V> | undefined,
+    b: ReadonlyMap<ServiceKey, V> | undefined,
+  ) => (a === b ? [] : a === undefined || b === undefined ? undefined : differences(a, b));
+  // addresses that were given here stand in place of what is seen
+  const services = now.allocated === undefined ? of(then.services, now.services) : [];
+  const allocated = of(then.allocated, now.allocated);
+  const endpoints = of(then.endpoints, now.endpoints);
+  if (services === undefined || allocated === undefined || endpoints === undefined) return undefined;
+  return new Set([...services, ...allocated, ...endpoints]);
 }
 
 function remakeAll(before: ReadonlyMap<ServiceKey, Made>, world: World, election: Election, now: Snapshot): Remade {
