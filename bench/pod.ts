@@ -9,6 +9,7 @@ import type { Api } from '../src/k8s/api.ts';
 import { CUSTOM_RESOURCE_DEFINITIONS } from '../src/k8s/kind.ts';
 import { type LoopbackApi, lackingForLoopback } from '../test/cluster/loopback.ts';
 import { until } from '../test/interop/process.ts';
+import { IMAGE_FLAGS } from '../test/interop/speaker.ts';
 
 /** MetalLB's namespace, and the one of the Services. */
 export const [NAMESPACE, APP] = ['metallb-system', 'app'];
@@ -61,7 +62,7 @@ export function startInPod(server: LoopbackApi, verb: string, flags: readonly st
   const place = '/run/secrets/kubernetes.io/serviceaccount';
   const script = `mount -t tmpfs none /run && mkdir -p ${place} && cp ${account}/* ${place} && exec "$@"`;
   // as the image runs it
-  const command = [process.execPath, '--max-semi-space-size=1', BUNDLE, verb, '--port=0', '--log-level=warn', ...flags];
+  const command = [process.execPath, ...IMAGE_FLAGS, BUNDLE, verb, '--port=0', '--log-level=warn', ...flags];
   return spawn('unshare', ['--mount', 'sh', '-c', script, 'sh', ...command], {
     stdio: 'inherit',
     env: { ...process.env, KUBERNETES_SERVICE_HOST: '127.0.0.1', KUBERNETES_SERVICE_PORT: String(server.port) },

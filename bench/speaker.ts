@@ -112,7 +112,7 @@ function row(what: string, unit: string, values: readonly number[], most: number
   });
 }
 
-async function configure(api: Api, port: number): Promise<void> {
+export async function configure(api: Api, port: number): Promise<void> {
   for (const name of [NAMESPACE, APP]) await api.create({ kind: NAMESPACES }, { metadata: { name } });
   await api.create({ kind: NODES }, { metadata: { name: 'n1' } });
   await installCrds(api, KINDS);
@@ -150,13 +150,13 @@ function give(api: Api, i: number): Promise<unknown> {
   return api.mergePatch({ ...target(i), subresource: 'status' }, { status: { loadBalancer: { ingress } } });
 }
 
-async function serve(api: Api, i: number): Promise<void> {
+export async function serve(api: Api, i: number): Promise<void> {
   await create(api, i);
   await give(api, i);
 }
 
 /** One Service after another gets its address: from the server's answer to the UPDATE. */
-async function change(api: Api, sink: Sink): Promise<readonly number[]> {
+export async function change(api: Api, sink: Sink): Promise<readonly number[]> {
   return repeat(CHANGES, async (turn) => {
     const i = FEW + turn;
     await create(api, i);
