@@ -11,8 +11,7 @@ import type { Open } from './open.ts';
 import type { PeerConfig } from './peer.ts';
 
 /**
- * What we offer. A peer that refuses our capabilities (2/7) gets an OPEN with those alone that the session needs and
- * graceful restart where it is configured, one that
+ * What we offer. A peer that refuses our capabilities (2/7) gets an OPEN with those alone that the session needs, one that
  * refuses optional parameters (2/4) an OPEN without any, where the session can do without (RFC 5492 §3).
  */
 export type Offer = 'full' | 'needed' | 'none';
@@ -21,7 +20,7 @@ export type Offer = 'full' | 'needed' | 'none';
 export const REDUCED: Readonly<Record<Offer, string | undefined>> = {
   full: undefined,
   needed:
-    'the peer refused our capabilities (2/7): route refresh, extended messages and the like are not offered for now',
+    'the peer refused our capabilities (2/7): no graceful restart, route refresh, extended messages and the like for now',
   none: 'the peer refused optional parameters (2/4): no capabilities, so only IPv4 and no graceful restart for now',
 };
 
@@ -54,8 +53,6 @@ function ourCapabilities(config: PeerConfig, ends: Ends, restarted: boolean, off
     ...NO_CAPABILITIES,
     families,
     fourOctetAs: ownAs(config),
-    // who configured it relies on it: without it a restart costs the traffic
-    ...(config.gracefulRestart ? { gracefulRestart: ourRestart(families, restarted) } : {}),
   };
   if (offer === 'needed') return needed;
   const addPath: Capabilities['addPath'] = config.keep
@@ -63,6 +60,7 @@ function ourCapabilities(config: PeerConfig, ends: Ends, restarted: boolean, off
     : {};
   return {
     ...needed,
+    ...(config.gracefulRestart ? { gracefulRestart: ourRestart(families, restarted) } : {}),
     routeRefresh: true,
     enhancedRouteRefresh: true,
     extendedMessage: true,
