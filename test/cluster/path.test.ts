@@ -94,7 +94,8 @@ clusterStories('from a Service to a pod', ['FRR'], () => {
     await untilGateways(cluster, VIP.ipv4, ...hosts('ipv4'));
     await until(
       'it answers',
-      () => !Object.keys(fetchFrom(cluster, VIP.ipv4, 10)).some((each) => !each.startsWith('web-')),
+      // often enough that a pod of the story before would have been asked, were it still behind the Service
+      () => !Object.keys(fetchFrom(cluster, VIP.ipv4, 60)).some((each) => !each.startsWith('web-')),
     );
     const answers: string[] = [];
     const restarted = restart(cluster, 'controller', 'SIGKILL');
