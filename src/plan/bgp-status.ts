@@ -30,7 +30,8 @@ interface BgpStatus {
 type Json = Readonly<Record<string, unknown>>;
 
 export type BgpStatusWrite =
-  | { readonly do: 'create'; readonly name: string; readonly object: Json }
+  /** The object is `bgpStatusObject`'s. */
+  | { readonly do: 'create'; readonly name: string; readonly service: ServiceKey }
   | { readonly do: 'patch'; readonly name: string; readonly patch: Json }
   | { readonly do: 'patch-status'; readonly name: string; readonly patch: Json }
   | { readonly do: 'delete'; readonly name: string; readonly uid: string };
@@ -149,12 +150,20 @@ function rank({ status }: SeenBgpStatus): number {
 }
 
 /** MetalLB has the API server choose the rest of the name; ours is the same whoever asks twice. */
-function create(service: ServiceKey, { node, namespace, owner }: BgpStatusContext): BgpStatusWrite {
+function create(service: ServiceKey, { node }: BgpStatusContext): BgpStatusWrite {
+  const digest = createHash('sha256').update(`${node} ${service}`).digest('hex');
+  return { do: 'create', name: `bgp-${digest.slice(0, 16)}`, service };
+}
+
+/** As it is created; its status comes after. */
+export function bgpStatusObject(
+  { name, service }: Extract<BgpStatusWrite, { do: 'create' }>,
+  { node, namespace, owner }: BgpStatusContext,
+): { readonly metadata: { readonly labels: Readonly<Record<string, string>> } } & Json {
   const { serviceName, serviceNamespace } = statusOf(service, [], node);
-  const name = `bgp-${createHash('sha256').update(`${node} ${service}`).digest('hex').slice(0, 16)}`;
   const labels = { [LABELS.node]: node, [LABELS.name]: serviceName, [LABELS.namespace]: serviceNamespace };
   const metadata = { name, namespace, labels, ...(owner !== undefined && { ownerReferences: [owner] }) };
-  return { do: 'create', name, object: { apiVersion: 'metallb.io/v1beta1', kind: 'ServiceBGPStatus', metadata } };
+  return { apiVersion: 'metallb.io/v1beta1', kind: 'ServiceBGPStatus', metadata };
 }
 
 /** The write of before where the same is missing still. */

@@ -12,8 +12,10 @@ import type { Watched } from '../k8s/watched.ts';
 import type { Change, WriteQueue } from '../k8s/write.ts';
 import { assignedSince } from '../plan/assigned.ts';
 import {
+  type BgpStatusContext,
   type BgpStatusMemory,
   type BgpStatusWrite,
+  bgpStatusObject,
   bgpStatusWrites,
   createBgpStatusMemory,
   readBgpStatus,
@@ -24,6 +26,8 @@ import type { SpeakerCaches } from './speaker-caches.ts';
 import { stateName } from './speaker-caches.ts';
 import { StateObject } from './state-object.ts';
 
+/** Writes of statuses that wait in the queue at a time: all of ten thousand would cost memory, and none would be sooner. */
+const WINDOW = 200;
 /** From a change to the look at it: what ten thousand writes change is looked at ten times a second. */
 const PAUSE_MS = 100;
 
@@ -49,6 +53,8 @@ export class SpeakerStatus {
   readonly #options: SpeakerStatusOptions;
   readonly #memory: BgpStatusMemory = createBgpStatusMemory();
   #handed = new Map<string, BgpStatusWrite>();
+  /** Given up; the same is not asked for again. */
+  readonly #refused = new WeakSet<BgpStatusWrite>();
   #now: Announced | undefined;
   /** The plan that Events have told of. */
   #told: Plan['services'] | undefined;
@@ -129,10 +135,18 @@ export class SpeakerStatus {
     for (const write of bgpStatusWrites(this.#memory, plan.services, caches.bgpStatuses, context)) {
       const target = targetOf(write, namespace);
       const key = `${target.name} ${target.subresource ?? ''}`;
+      if (this.#refused.has(write)) continue;
+      const isHanded = this.#handed.get(key) === write;
+      // those that wait are looked at again when one of them is done
+      if (!isHanded && handed.size >= WINDOW) continue;
       handed.set(key, write);
-      if (this.#handed.get(key) === write) continue;
+      if (isHanded) continue;
       const done = () => this.#done(key, write);
-      queue.want({ target, rank: 'inform', change: changeOf(write, this.#owner), done });
+      const failed = () => {
+        this.#refused.add(write);
+        done();
+      };
+      queue.want({ target, rank: 'inform', change: changeOf(write, context), done, failed });
     }
     for (const [key, write] of this.#handed) if (!handed.has(key)) queue.unwant(targetOf(write, namespace));
     this.#handed = handed;
@@ -155,12 +169,13 @@ function targetOf(write: BgpStatusWrite, namespace: string): Target {
   return { kind: SERVICE_BGP_STATUSES, namespace, name: write.name, ...subresource };
 }
 
-function changeOf(write: BgpStatusWrite, owner: Owner | undefined): Change {
+function changeOf(write: BgpStatusWrite, context: BgpStatusContext): Change {
+  const { owner } = context;
   switch (write.do) {
     case 'create': {
-      const { labels } = write.object['metadata'] as { readonly labels: object };
+      const object = bgpStatusObject(write, context);
       // under our name: somebody took its labels away
-      return { do: 'create', object: write.object, again: () => ({ metadata: { labels } }) };
+      return { do: 'create', object, again: () => ({ metadata: { labels: object.metadata.labels } }) };
     }
     case 'patch':
       return {

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import type { ApiObject } from '../../src/config/resource.ts';
 import {
   type BgpStatusContext,
-  type BgpStatusWrite,
+  bgpStatusObject,
   bgpStatusSelector,
   bgpStatusWrites,
   createBgpStatusMemory,
@@ -74,24 +74,21 @@ describe('a Service that is announced', () => {
   it('gets an object of the node, and then its peers, sorted and each once', () => {
     const [create, ...others] = writesFor({ 'app/web': announced('tor-b', 'tor-a') });
     expect(others).toEqual([]);
-    expect(create).toMatchObject({
-      do: 'create',
-      object: {
-        apiVersion: 'metallb.io/v1beta1',
-        kind: 'ServiceBGPStatus',
-        metadata: {
-          name: expect.stringMatching(/^bgp-[0-9a-f]{16}$/),
-          namespace: 'metallb-system',
-          labels: { 'metallb.io/node': 'n1', 'metallb.io/service-name': 'web', 'metallb.io/service-namespace': 'app' },
-          ownerReferences: [POD],
-        },
+    if (create?.do !== 'create') expect.fail('nothing is created');
+    expect(create.name).toMatch(/^bgp-[0-9a-f]{16}$/);
+    const made = bgpStatusObject(create, CONTEXT);
+    expect(made).toEqual({
+      apiVersion: 'metallb.io/v1beta1',
+      kind: 'ServiceBGPStatus',
+      metadata: {
+        ...{ name: create.name, namespace: 'metallb-system', ownerReferences: [POD] },
+        labels: { 'metallb.io/node': 'n1', 'metallb.io/service-name': 'web', 'metallb.io/service-namespace': 'app' },
       },
     });
-    const made = (create as Extract<BgpStatusWrite, { do: 'create' }>).object;
     expect(writesFor({ 'app/web': announced('tor-b', 'tor-a') }, seen({ ...made, status: undefined }))).toEqual([
       {
         do: 'patch-status',
-        name: create?.name,
+        name: create.name,
         patch: { status: { node: 'n1', serviceName: 'web', serviceNamespace: 'app', peers: ['tor-a', 'tor-b'] } },
       },
     ]);

@@ -161,6 +161,21 @@ describe('what a speaker writes', () => {
     await stage.until('a status', () => statusOf(statuses()[0]) !== undefined, 500);
   });
 
+  it('that is refused for good is given up, and does not keep others from being written', async () => {
+    stage.configure().serve('web', WEB);
+    const refuses = ({ method, path }: { method: string; path: string }) =>
+      method === 'POST' && path.endsWith('/servicebgpstatuses');
+    const body = { kind: 'Status', message: 'spec: Invalid', reason: 'Invalid' };
+    stage.api.fail(refuses, { status: 422, body }, 1);
+    await stage.speak();
+    await stage.until('it says so', () => stage.logged({ op: 'write' }).length > 0);
+    stage.serve('dns', '203.0.113.2');
+    await stage.until('the other is written', () =>
+      statuses().some((each) => statusOf(each)?.['serviceName'] === 'dns'),
+    );
+    expect(statuses()).toHaveLength(1);
+  });
+
   it('has no owner where its Pod is not known, which is said once', async () => {
     stage.configure().serve('web', WEB);
     await stage.speak({ pod: 'elsewhere' });
