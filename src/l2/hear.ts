@@ -9,7 +9,7 @@ import type { Effects } from './event.ts';
 import { HANDOVER_MS } from './handover.ts';
 import { forgetQuestions } from './question.ts';
 import type { Member, RowRange, Segment } from './segment.ts';
-import { markRowsOf, noteMoves } from './segment.ts';
+import { markRowsOf } from './segment.ts';
 import type { Row, Statement, Station } from './statement.ts';
 import { isLater, sameRow, stationOf } from './statement.ts';
 import { tellSoon } from './tell.ts';
@@ -39,8 +39,6 @@ export function hear(segment: Segment, statement: Statement, tick: Tick, effects
   }
   member.sequence = statement.sequence;
   member.part = statement.part;
-  member.toldAt = now;
-  member.clockAhead = now - statement.clock;
   member.address = statement.address;
   member.macs = statement.macs;
   if (statement.asks) tellSoon(segment, now);
@@ -96,19 +94,7 @@ function isOlderThanTold(segment: Segment, statement: Statement, station: Statio
 
 function createMember({ node, link, incarnation }: Statement, station: Station): Member {
   return {
-    ...{
-      station,
-      node,
-      link,
-      incarnation,
-      sequence: -1,
-      part: -1,
-      heardAt: -OFF,
-      toldAt: -OFF,
-      clockAhead: 0,
-      heard: false,
-      quiet: true,
-    },
+    ...{ station, node, link, incarnation, sequence: -1, part: -1, heardAt: -OFF, heard: false, quiet: true },
     ...{ address: undefined, macs: [], ready: false, gatewayOk: true, gatewaySince: -OFF, leaving: false, gone: false },
     ...{ stableSince: OFF, suspectedAt: OFF, ranges: new Map(), rows: new Map(), sightings: new Map() },
     ...{ asked: [], askedAt: -OFF, answeredAt: -OFF, hostAnsweredAt: -OFF, silent: false, stillAnswers: false },
@@ -163,12 +149,7 @@ export function heardNow(segment: Segment, member: Member, at: number, effects: 
 }
 
 /** What the rows leave out of their range is released with them. */
-function takeRows(segment: Segment, member: Member, { after, until, rows, clock }: Statement, now: number): void {
-  for (const { ip, handover } of rows) {
-    if (handover?.phase !== 'hand' || handover.with !== segment.station) continue;
-    // it was taken, and the giver has not heard of it
-    if (segment.addresses.get(ip)?.claim !== undefined) segment.urgent.add(member.station);
-  }
+function takeRows(segment: Segment, member: Member, { after, until, rows }: Statement, now: number): void {
   const key = `${after ?? ''}-${until ?? ''}`;
   const before = member.ranges.get(key);
   if (before?.rows === rows) return;
@@ -177,7 +158,7 @@ function takeRows(segment: Segment, member: Member, { after, until, rows, clock 
     named.add(row.ip);
     const old = member.rows.get(row.ip);
     member.rows.set(row.ip, row);
-    if (old === undefined || !sameRow(old, row)) noteRow(segment, row, old, clock, now);
+    if (old === undefined || !sameRow(old, row)) noteRow(segment, row, old, now);
   }
   const covered = before?.rows.map(({ ip }) => ip) ?? [...member.rows.keys()].filter((ip) => covers(after, until, ip));
   for (const ip of covered) {
@@ -205,24 +186,17 @@ function overlap(a: Omit<RowRange, 'rows'>, b: Omit<RowRange, 'rows'>): boolean 
   return !before(a.until, b.after) && !before(b.until, a.after);
 }
 
-function noteRow(segment: Segment, row: Row, old: Row | undefined, clock: number, now: number): void {
+function noteRow(segment: Segment, row: Row, old: Row | undefined, now: number): void {
   const address = segment.addresses.get(row.ip);
   if (address === undefined) return;
   segment.dirty.add(row.ip);
   address.highest = Math.max(address.highest, row.highest, row.claim ?? 0);
   address.ownerKnown ||= row.claim !== undefined;
-  if (row.moves !== undefined) {
-    const ahead = now - clock;
-    noteMoves(
-      address,
-      row.moves.map((at) => at + ahead),
-      now,
-    );
-  }
   const { handover } = row;
   if (handover === undefined || handover.phase === 'ack') return;
   if (old?.handover?.phase === handover.phase && old.handover.epoch === handover.epoch) return;
   address.handoverUntil = now + HANDOVER_MS;
+  if (handover.phase === 'hand' && handover.reason !== 'leave') address.moves = [...address.moves, now];
 }
 
 /** Above the full mesh most members are not watched by us: a watcher that lost one tells, and we ask the LAN at once. */

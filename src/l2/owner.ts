@@ -12,18 +12,7 @@ import { give, handed, receive } from './handover.ts';
 import { hear, heardNow } from './hear.ts';
 import { answered, question } from './question.ts';
 import type { Address, LinkFacts, Segment, Wanted } from './segment.ts';
-import {
-  HEARD_MS,
-  isOurs,
-  isReady,
-  markAll,
-  memberWith,
-  noteMoves,
-  QUIET_MS,
-  recall,
-  START_MS,
-  silenceOf,
-} from './segment.ts';
+import { HEARD_MS, isOurs, isReady, markAll, memberWith, QUIET_MS, recall, START_MS, silenceOf } from './segment.ts';
 import { isFree, judgeSuspects, onOther, onSeen } from './stranger.ts';
 import { TELL_EVERY_MS, tell, tellSoon, updateRow } from './tell.ts';
 import { heldBy, turnMs } from './vacancy.ts';
@@ -51,7 +40,7 @@ export function step(segment: Segment, event: OwnerEvent, tick: Tick): Step<Segm
   if (now - segment.dueAt > LATE_MS) onLate(segment, now - segment.dueAt, now, effects);
   switch (event.on) {
     case 'wanted':
-      onWanted(segment, event.addresses, now, effects);
+      onWanted(segment, event.addresses, effects);
       break;
     case 'settings':
       segment.settings = event.settings;
@@ -79,6 +68,7 @@ export function step(segment: Segment, event: OwnerEvent, tick: Tick): Step<Segm
         const member = segment.members.get(station);
         if (member !== undefined && !member.gone) heardNow(segment, member, at, effects);
       }
+      onTick(segment, now);
       break;
     case 'leave':
       segment.leaving = true;
@@ -112,7 +102,6 @@ function settle(segment: Segment, now: number, effects: Effects): void {
     else if (member.heard) due = Math.min(due, now + HEARD_MS - silence + 1);
     due = Math.min(due, question(segment, member, now, effects));
   }
-  sweep(segment, now);
   due = Math.min(due, watchGateway(segment, now, effects), judgeSuspects(segment, now, effects));
   const ready = isReady(segment, now);
   if (ready !== segment.ready) {
@@ -180,8 +169,7 @@ function judgeUnowned(segment: Segment, address: Address, now: number, effects: 
   if (address.giving !== undefined) return;
   const offered = receive(segment, address, now);
   if (offered !== undefined) {
-    if (offered.reason !== 'leave') address.moves = [...address.moves, now];
-    claim(segment, address, Math.max(address.highest, offered.epoch) + 1, 'handed-over', effects);
+    claim(segment, address, Math.max(address.highest, offered) + 1, 'handed-over', effects);
     return;
   }
   if (!isReady(segment, now) || !address.candidate || address.wanted.foreign || held !== undefined) {
@@ -238,20 +226,19 @@ function release(
   if (epoch !== undefined) effects.push({ report: 'l2-released', ip, because, ...(to !== undefined && { to }) });
 }
 
-function onWanted(segment: Segment, wanted: readonly Wanted[], now: number, effects: Effects): void {
+function onWanted(segment: Segment, wanted: readonly Wanted[], effects: Effects): void {
   const before = new Map(segment.addresses);
   segment.addresses.clear();
   segment.rows = undefined;
   segment.changed = true;
   for (const each of [...wanted].sort((a, b) => compareAddresses(a.ip, b.ip))) {
-    const address = before.get(each.ip) ?? createAddress(segment, each, now);
+    const address = before.get(each.ip) ?? createAddress(segment, each);
     before.delete(each.ip);
     if (each.foreign && !(address.wanted.foreign && address.wanted !== each)) {
       effects.push({ report: 'l2-foreign', ip: each.ip });
     }
     address.wanted = each;
-    // what is left to MetalLB is not taken, and others must not wait for it
-    address.candidate = !each.foreign && each.candidates.some(({ node }) => node === segment.node);
+    address.candidate = each.candidates.some(({ node }) => node === segment.node);
     segment.addresses.set(each.ip, address);
     segment.dirty.add(each.ip);
   }
@@ -261,25 +248,21 @@ function onWanted(segment: Segment, wanted: readonly Wanted[], now: number, effe
   }
 }
 
-function createAddress(segment: Segment, wanted: Wanted, now: number): Address {
+function createAddress(segment: Segment, wanted: Wanted): Address {
   const { ip } = wanted;
   let highest = 0;
   let ownerKnown = false;
-  const told: number[][] = [];
-  for (const { rows, clockAhead } of segment.members.values()) {
+  for (const { rows } of segment.members.values()) {
     const row = rows.get(ip);
     highest = Math.max(highest, row?.highest ?? 0, row?.claim ?? 0);
     ownerKnown ||= row?.claim !== undefined;
-    told.push((row?.moves ?? []).map((at) => at + clockAhead));
   }
-  const address: Address = {
+  return {
     ...{ ip, wanted, candidate: false, claim: undefined, answering: false, highest, ownerKnown, vacantSince: OFF },
     ...{ conflictSince: OFF, rival: undefined, giving: undefined, tried: [], giveAgainAt: -OFF, taking: undefined },
     ...{ handoverUntil: -OFF, moves: [], probe: undefined, toldOf: undefined, confirmation: undefined, confirmAt: OFF },
     ...{ defendedAt: -OFF, row: { ip, candidate: false, highest: 0 }, dueAt: OFF },
   };
-  for (const moves of told) noteMoves(address, moves, now);
-  return address;
 }
 
 function onLink(segment: Segment, facts: LinkFacts, now: number, effects: Effects): void {
@@ -334,10 +317,10 @@ function onFrame(segment: Segment, frame: OwnerEvent & { on: 'frame' }, now: num
   else onOther(segment, ip, mac);
 }
 
-/** Fail-back comes with time alone. */
-function sweep(segment: Segment, now: number): void {
+function onTick(segment: Segment, now: number): void {
   if (now < segment.sweepAt) return;
   segment.sweepAt = now + TELL_EVERY_MS;
+  // fail-back comes with time alone
   for (const { ip, claim: epoch } of segment.addresses.values()) if (epoch !== undefined) segment.dirty.add(ip);
 }
 
@@ -361,7 +344,6 @@ function onLate(segment: Segment, pausedMs: number, now: number, effects: Effect
   }
   for (const member of segment.members.values()) {
     member.heardAt = Math.min(now, member.heardAt + pausedMs);
-    member.toldAt = Math.min(now, member.toldAt + pausedMs);
     member.answeredAt = Math.min(now, member.answeredAt + pausedMs);
     member.asked = [];
   }

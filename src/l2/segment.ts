@@ -11,16 +11,8 @@ import { stationOf } from './statement.ts';
 export const HEARD_MS = 900;
 /** Silence from which on the LAN is asked, and beyond which a member is no witness. */
 export const QUIET_MS = 600;
-/** A witness that does not repeat its words, though its BFD goes on, is none. */
-export const STALE_MS = 3_500;
 /** Between starting to hear frames here and taking the first address: owners repeat themselves every second. */
 export const START_MS = 1_000;
-
-/** An address moves of free will so often in so long at most. */
-export const MOST_MOVES = 3;
-const MOVES_WITHIN_MS = 180_000;
-const SAME_MOVE_MS = 1_500;
-const MOST_KEPT_MOVES = 16;
 
 export interface Candidate {
   readonly node: string;
@@ -77,9 +69,6 @@ export interface Member {
   part: number;
   /** Its last authenticated frame here, BFD or statement; -OFF: never. */
   heardAt: number;
-  /** Its last statement, and how much more our clock showed than its. */
-  toldAt: number;
-  clockAhead: number;
   /** As judged last; a change of it makes the rules be asked again. */
   heard: boolean;
   quiet: boolean;
@@ -124,14 +113,8 @@ export type Probe =
   /** `asked` so often; the next at `nextAt`, for which a place in the queue of all probes is `reserved`. */
   | { readonly is: 'asking'; readonly asked: number; readonly nextAt: number; readonly reserved: boolean }
   | { readonly is: 'free' }
-  /** By a stranger, or by a node that is not heard, which is asked again and again. */
-  | {
-      readonly is: 'taken';
-      readonly mac: Mac;
-      readonly by: 'stranger' | 'node';
-      readonly unanswered: number;
-      readonly againAt: number;
-    };
+  /** By a stranger, or by a node that is not heard. */
+  | { readonly is: 'taken'; readonly mac: Mac; readonly by: 'stranger' | 'node'; readonly againAt: number };
 
 export type Confirmation = 'asking' | 'confirmed' | 'unconfirmed' | 'refuted';
 
@@ -175,7 +158,7 @@ export interface Address {
 export interface Suspect {
   is: 'checked' | 'proxy' | 'stranger' | 'node';
   since: number;
-  /** Addresses it was seen with, until the verdict. */
+  /** Addresses it was seen with. */
   readonly ips: Set<Ip>;
   /** Addresses that nobody has, and those of them it answered for. */
   controls: readonly Ip[];
@@ -279,7 +262,7 @@ export function isHeard(member: Member, now: number): boolean {
 
 /** Whether its words about others count. */
 export function isWitness(member: Member, now: number): boolean {
-  return !member.gone && !member.leaving && silenceOf(member, now) <= QUIET_MS && now - member.toldAt <= STALE_MS;
+  return !member.gone && !member.leaving && silenceOf(member, now) <= QUIET_MS;
 }
 
 /** It would take this address: heard, ready, and a candidate in its own eyes. */
@@ -307,21 +290,4 @@ export function markRowsOf(segment: Segment, member: Member): void {
 /** Asks for the rules of this address to be asked again at that time at the latest. */
 export function recall(address: Address, at: number): void {
   address.dueAt = Math.min(address.dueAt, at);
-}
-
-/** Voluntary moves of the address in the last 180 s, by whomever. */
-export function movesLately(address: Address, now: number): readonly number[] {
-  address.moves = address.moves.filter((at) => now - at < MOVES_WITHIN_MS);
-  return address.moves;
-}
-
-/** Moves that another tells of, on our clock. One of ours that lies so near is the same. */
-export function noteMoves(address: Address, told: readonly number[], now: number): void {
-  const unmatched = [...movesLately(address, now)];
-  const fresh = told.filter((at) => {
-    const same = unmatched.findIndex((each) => Math.abs(each - at) < SAME_MOVE_MS);
-    if (same >= 0) unmatched.splice(same, 1);
-    return same < 0 && at <= now + SAME_MOVE_MS && now - at < MOVES_WITHIN_MS;
-  });
-  if (fresh.length > 0) address.moves = [...address.moves, ...fresh].sort((a, b) => a - b).slice(-MOST_KEPT_MOVES);
 }

@@ -70,13 +70,13 @@ export interface Held {
 
 export function heldBy(segment: Segment, address: Address, now: number): Held | undefined {
   const { ip } = address;
+  if (address.handoverUntil > now) return { by: 'handover', until: address.handoverUntil };
   for (const member of segment.members.values()) {
     if (member.gone || member.rows.get(ip)?.claim === undefined) continue;
     if (isHeard(member, now)) return { by: 'claim', until: now + HEARD_MS - silenceOf(member, now) + 1 };
     // port 7946 may be blocked, or the speaker dead and its answers still there: only the LAN can tell
     if (!member.silent) return { by: 'silence-unproven', until: OFF };
   }
-  if (address.handoverUntil > now) return { by: 'handover', until: address.handoverUntil };
   for (const witness of segment.members.values()) {
     if (validWord(segment, witness, ip, now) === undefined) continue;
     return { by: 'witness', until: now + QUIET_MS - silenceOf(witness, now) + 1 };
