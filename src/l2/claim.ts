@@ -2,7 +2,7 @@
 // that is before it. Called by whoever owns the sockets. At most 1,200 octets; a longer statement goes in parts, each of which
 // says for which addresses it speaks, so that a lost part leaves the others true. Numbers are big-endian.
 //
-//   magic 'FWL2' · version · flags · part (2) · incarnation (6) · sequence (4) · node · interface · MACs · address
+//   magic 'FWL2' · version · flags · part (2) · incarnation (6) · sequence (4) · clock (6) · node · interface · MACs · address
 //   [ after ] [ until ] · stations (8 each) · sightings (12 each) · rows · HMAC (32)
 
 import { createHmac, timingSafeEqual } from 'node:crypto';
@@ -18,15 +18,15 @@ const MAGIC = 0x46574c32;
 const VERSION = 1;
 const MOST_OCTETS = 1_200;
 const DIGEST_OCTETS = 32;
-/** Up to and with the sequence; and the counts of stations, sightings and rows. */
-const HEAD_OCTETS = 18;
+/** Up to and with the clock; and the counts of stations, sightings and rows. */
+const HEAD_OCTETS = 24;
 const COUNTS_OCTETS = 4;
 const STATION_OCTETS = 8;
 const SIGHTING_OCTETS = 12;
 
 const FLAG = { here: 1, ready: 2, gatewayOk: 4, leaving: 8, goodbye: 16, asks: 32, after: 64, until: 128 } as const;
 const SEEN = { heard: 1, gatewayOk: 2 } as const;
-const ROW = { ipv6: 1, candidate: 2, claim: 4, sees: 8, handover: 16, highest: 32 } as const;
+const ROW = { ipv6: 1, candidate: 2, claim: 4, sees: 8, handover: 16, highest: 32, moves: 64 } as const;
 
 /** Why a datagram is not believed; each has a counter. */
 export type ClaimDrop = 'length' | 'magic' | 'version' | 'digest' | 'malformed';
@@ -103,8 +103,12 @@ function place(part: Part, station: Station, sighting: Sighting | undefined): vo
 }
 
 function rowOctets(row: Row): number {
-  const { ip, claim, sees, handover } = row;
-  const optional = (claim === undefined ? 0 : 4) + (sees === undefined ? 0 : 5) + (handover === undefined ? 0 : 6);
+  const { ip, claim, sees, handover, moves } = row;
+  const optional =
+    (claim === undefined ? 0 : 4) +
+    (sees === undefined ? 0 : 5) +
+    (handover === undefined ? 0 : 6) +
+    (moves === undefined ? 0 : 1 + moves.length * 6);
   return 1 + (familyOf(ip) === 'ipv4' ? 4 : 16) + optional + (row.highest === impliedHighest(claim, sees) ? 0 : 4);
 }
 
@@ -127,6 +131,7 @@ function encodePart(
   }
   out.writeUInt32BE(MAGIC).writeUInt8(VERSION).writeUInt8(flags).writeUInt16BE(at);
   writeU48(out, statement.incarnation).writeUInt32BE(statement.sequence);
+  writeU48(out, statement.clock);
   for (const name of [statement.node, statement.link]) out.writeUInt8(name.length).writeString(name, 'latin1');
   out.writeUInt8(statement.macs.length);
   for (const mac of statement.macs) out.writeBuffer(Buffer.from(macToBytes(mac)));
@@ -157,7 +162,7 @@ function writeAddress(out: SmartBuffer, ip: Ip): void {
 }
 
 function writeRow(out: SmartBuffer, row: Row, stations: ReadonlyMap<Station, number>): void {
-  const { ip, candidate, claim, sees, handover, highest } = row;
+  const { ip, candidate, claim, sees, handover, highest, moves } = row;
   const isImplied = highest === impliedHighest(claim, sees);
   out.writeUInt8(
     (familyOf(ip) === 'ipv6' ? ROW.ipv6 : 0) |
@@ -165,7 +170,8 @@ function writeRow(out: SmartBuffer, row: Row, stations: ReadonlyMap<Station, num
       (claim === undefined ? 0 : ROW.claim) |
       (sees === undefined ? 0 : ROW.sees) |
       (handover === undefined ? 0 : ROW.handover) |
-      (isImplied ? 0 : ROW.highest),
+      (isImplied ? 0 : ROW.highest) |
+      (moves === undefined ? 0 : ROW.moves),
   );
   out.writeBuffer(Buffer.from(ipToBytes(ip)));
   if (claim !== undefined) out.writeUInt32BE(claim);
@@ -175,6 +181,9 @@ function writeRow(out: SmartBuffer, row: Row, stations: ReadonlyMap<Station, num
     out.writeUInt8(stations.get(handover.with) ?? 0).writeUInt32BE(handover.epoch);
   }
   if (!isImplied) out.writeUInt32BE(highest);
+  if (moves === undefined) return;
+  out.writeUInt8(moves.length);
+  for (const at of moves) writeU48(out, at);
 }
 
 function sign(body: Buffer, key: Uint8Array): Uint8Array {
@@ -212,6 +221,7 @@ function readStatement(reader: Reader): Statement {
   const part = reader.u16();
   const incarnation = readU48(reader);
   const sequence = reader.u32();
+  const clock = readU48(reader);
   const node = readText(reader, 253);
   const link = readText(reader, 15);
   const macs = Array.from({ length: reader.u8() }, () => macFromBytes(reader.take(6)));
@@ -229,7 +239,7 @@ function readStatement(reader: Reader): Statement {
   }
   if (until !== undefined && before !== undefined && compareAddresses(before, until) > 0) throw new Malformed();
   return {
-    ...{ node, link, here: has('here'), incarnation, sequence, part, macs },
+    ...{ node, link, here: has('here'), incarnation, sequence, clock, part, macs },
     ...(address !== undefined && { address }),
     ...{ ready: has('ready'), gatewayOk: has('gatewayOk'), leaving: has('leaving') },
     ...{ goodbye: has('goodbye'), asks: has('asks'), sightings, rows },
@@ -275,16 +285,18 @@ function readSighting(reader: Reader, stations: readonly Station[]): Sighting {
 
 function readRow(reader: Reader, stations: readonly Station[]): Row {
   const flags = reader.u8();
-  if (flags > 63) throw new Malformed();
+  if (flags > 127) throw new Malformed();
   const has = (name: keyof typeof ROW) => (flags & ROW[name]) !== 0;
   const ip = ipFromBytes(reader.take(has('ipv6') ? 16 : 4));
   const claim = has('claim') ? reader.u32() : undefined;
   const sees = has('sees') ? { owner: readStation(reader, stations), epoch: reader.u32() } : undefined;
   const handover = has('handover') ? readHandover(reader, stations) : undefined;
   const highest = has('highest') ? reader.u32() : impliedHighest(claim, sees);
+  const moves = has('moves') ? Array.from({ length: reader.u8() }, () => readU48(reader)) : undefined;
   return {
     ...{ ip, candidate: has('candidate'), highest },
     ...(claim !== undefined && { claim }),
+    ...(moves !== undefined && { moves }),
     ...(sees !== undefined && { sees }),
     ...(handover !== undefined && { handover }),
   };

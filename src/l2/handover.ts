@@ -5,7 +5,7 @@
 import { OFF } from '../net/machine.ts';
 import type { Effects } from './event.ts';
 import type { Address, Member, Segment } from './segment.ts';
-import { gatewayOk, isReady, recall, wouldTake } from './segment.ts';
+import { gatewayOk, isReady, MOST_MOVES, movesLately, recall, wouldTake } from './segment.ts';
 import type { Handover, HandoverReason, Station } from './statement.ts';
 
 const PREPARE_EVERY_MS = 40;
@@ -18,8 +18,6 @@ const AGAIN_MS: Readonly<Record<HandoverReason, number>> = { leave: 200, unfit: 
 
 /** A higher score waits no longer than this. */
 const SCORE_FAILBACK_MS = 10_000;
-const MOST_MOVES = 3;
-const MOVES_WITHIN_MS = 180_000;
 /** How much longer another gateway must have been seen good than ours bad: all ask at their own pace. */
 const GATEWAY_MARGIN_MS = 2_000;
 
@@ -60,14 +58,16 @@ function intentOf(segment: Segment, address: Address, now: number): Intent | und
   const all = takers.map(({ station }) => station);
   if (segment.leaving) return { reason: 'leave', to: all, must: false };
   if (!address.candidate) return { reason: 'unfit', to: all, must: true };
-  const moves = address.moves.filter((at) => now - at < MOVES_WITHIN_MS);
-  address.moves = moves;
-  if (moves.length >= MOST_MOVES) return undefined;
+  if (movesLately(address, now).length >= MOST_MOVES) return undefined;
   if (!segment.serving) return all.length === 0 ? undefined : { reason: 'unfit', to: all, must: false };
   const { gateway } = segment;
   if (gateway?.ok === false && now >= gateway.okSince + GATEWAY_MARGIN_MS) {
     const better = takers.filter((member) => member.gatewayOk && now >= member.gatewaySince + GATEWAY_MARGIN_MS);
     if (better.length > 0) return { reason: 'unfit', to: better.map(({ station }) => station), must: false };
+  }
+  if (now < segment.unsettledUntil) {
+    recall(address, segment.unsettledUntil);
+    return undefined;
   }
   const back = failbackTo(segment, address, takers, now);
   return back === undefined ? undefined : { reason: 'fail-back', to: [back], must: false };
@@ -151,12 +151,10 @@ function prepared(segment: Segment, address: Address, now: number, effects: Effe
 export function handed(segment: Segment, address: Address, claimed: boolean, now: number): 'done' | 'back' | undefined {
   const { giving } = address;
   if (giving?.phase !== 'hand') return undefined;
-  if (claimed) {
-    if (giving.reason !== 'leave') address.moves = [...address.moves, now];
-    return 'done';
-  }
+  if (claimed) return 'done';
   if (now >= giving.at + HAND_MS) {
     address.tried = [...address.tried, giving.to];
+    if (giving.reason !== 'leave') address.moves = [...address.moves, now];
     return 'back';
   }
   const next = giving.at + giving.repeats * HAND_EVERY_MS;
@@ -170,7 +168,7 @@ export function handed(segment: Segment, address: Address, claimed: boolean, now
 }
 
 /** What others offer this node: agrees to take it, or, once it is handed, says under which epoch it was owned. */
-export function receive(segment: Segment, address: Address, now: number): number | undefined {
+export function receive(segment: Segment, address: Address, now: number): Handover | undefined {
   if (address.taking !== undefined && now >= address.taking.until) {
     address.taking = undefined;
     segment.changed = true;
@@ -182,8 +180,7 @@ export function receive(segment: Segment, address: Address, now: number): number
     const agreed = taking !== undefined && taking.from === member.station && taking.handover.epoch === offer.epoch;
     if (offer.phase === 'hand') {
       // an old offer that was long taken by somebody else is no offer
-      if (agreed || (offer.epoch >= address.highest && consents(segment, address, member, offer, now)))
-        return offer.epoch;
+      if (agreed || (offer.epoch >= address.highest && consents(segment, address, member, offer, now))) return offer;
     } else if (!agreed && consents(segment, address, member, offer, now)) {
       const handover: Handover = { ...offer, phase: 'ack', with: member.station };
       address.taking = { from: member.station, handover, until: now + HANDOVER_MS };
@@ -200,6 +197,8 @@ function consents(segment: Segment, address: Address, from: Member, { reason }: 
   const { candidate, wanted, claim } = address;
   if (!candidate || claim !== undefined || wanted.foreign || !isReady(segment, now)) return false;
   if (!gatewayOk(segment) && from.gatewayOk) return false;
+  // it may have moved while the giver was on the other side of a split
+  if (reason !== 'leave' && movesLately(address, now).length >= MOST_MOVES) return false;
   if (reason !== 'fail-back') return true;
   const order = (node: string) => wanted.candidates.findIndex((each) => each.node === node);
   return order(from.node) < 0 || order(segment.node) < order(from.node);

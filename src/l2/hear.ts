@@ -8,8 +8,9 @@ import { OFF } from '../net/machine.ts';
 import type { Effects } from './event.ts';
 import { HANDOVER_MS } from './handover.ts';
 import { forgetQuestions } from './question.ts';
+import { addMember, isFullMesh, watches } from './ring.ts';
 import type { Member, RowRange, Segment } from './segment.ts';
-import { markRowsOf } from './segment.ts';
+import { markRowsOf, noteMoves, UNSETTLED_MS } from './segment.ts';
 import type { Row, Statement, Station } from './statement.ts';
 import { isLater, sameRow, stationOf } from './statement.ts';
 import { tellSoon } from './tell.ts';
@@ -17,9 +18,6 @@ import { tellSoon } from './tell.ts';
 /** How far behind our last statement the one may be that a speaker proves itself with. */
 const FRESH_STATEMENTS = 20;
 const MOST_MEMBERS = 1_024;
-/** Above so many speakers each is watched by its neighbours in the ring alone. */
-export const FULL_MESH = 64;
-const WATCHED_EACH_SIDE = 4;
 
 /** Why a statement is not believed; each has a counter. */
 export type HearingDrop = 'own' | 'replayed' | 'stale-incarnation' | 'unknown-station' | 'too-many-members';
@@ -32,13 +30,15 @@ export function hear(segment: Segment, statement: Statement, tick: Tick, effects
   const refused = refusal(segment, statement, station, known);
   if (refused !== undefined) return refused;
   const member = known ?? createMember(statement, station);
-  if (known === undefined) segment.members.set(station, member);
+  if (known === undefined) addMember(segment, member);
   if (known === undefined || member.incarnation !== statement.incarnation) {
     restart(segment, member, statement);
     tellSoon(segment, now);
   }
   member.sequence = statement.sequence;
   member.part = statement.part;
+  member.toldAt = now;
+  member.clockAhead = now - statement.clock;
   member.address = statement.address;
   member.macs = statement.macs;
   if (statement.asks) tellSoon(segment, now);
@@ -74,12 +74,13 @@ function refusal(
     return later ? undefined : 'replayed';
   }
   if (statement.incarnation > known.incarnation) return undefined;
+  // what the one before it recorded is older than what we told since
   const proof = statement.sightings.find((sighting) => sighting.station === segment.station);
   const fresh =
     proof !== undefined &&
     proof.incarnation === segment.incarnation &&
     proof.sequence <= segment.sequence &&
-    proof.sequence > segment.sequence - FRESH_STATEMENTS;
+    proof.sequence > Math.max(known.believedSince, segment.sequence - FRESH_STATEMENTS);
   return fresh ? undefined : 'stale-incarnation';
 }
 
@@ -94,7 +95,21 @@ function isOlderThanTold(segment: Segment, statement: Statement, station: Statio
 
 function createMember({ node, link, incarnation }: Statement, station: Station): Member {
   return {
-    ...{ station, node, link, incarnation, sequence: -1, part: -1, heardAt: -OFF, heard: false, quiet: true },
+    ...{
+      station,
+      node,
+      link,
+      incarnation,
+      believedSince: 0,
+      sequence: -1,
+      part: -1,
+      heardAt: -OFF,
+      toldAt: -OFF,
+      clockAhead: 0,
+      heard: false,
+      quiet: true,
+      watched: true,
+    },
     ...{ address: undefined, macs: [], ready: false, gatewayOk: true, gatewaySince: -OFF, leaving: false, gone: false },
     ...{ stableSince: OFF, suspectedAt: OFF, ranges: new Map(), rows: new Map(), sightings: new Map() },
     ...{ asked: [], askedAt: -OFF, answeredAt: -OFF, hostAnsweredAt: -OFF, silent: false, stillAnswers: false },
@@ -105,6 +120,7 @@ function createMember({ node, link, incarnation }: Statement, station: Station):
 function restart(segment: Segment, member: Member, { incarnation }: Statement): void {
   markRowsOf(segment, member);
   member.incarnation = incarnation;
+  member.believedSince = segment.sequence;
   member.ranges.clear();
   member.rows.clear();
   member.sightings.clear();
@@ -142,6 +158,7 @@ export function heardNow(segment: Segment, member: Member, at: number, effects: 
     for (const ip of segment.addresses.keys()) segment.dirty.add(ip);
     // both sides of a split that has healed must learn of each other's claims at once
     tellSoon(segment, at);
+    segment.unsettledUntil = at + UNSETTLED_MS;
     const { node, link } = member;
     effects.push({ report: 'l2-member', node, link, heard: true });
   }
@@ -149,7 +166,12 @@ export function heardNow(segment: Segment, member: Member, at: number, effects: 
 }
 
 /** What the rows leave out of their range is released with them. */
-function takeRows(segment: Segment, member: Member, { after, until, rows }: Statement, now: number): void {
+function takeRows(segment: Segment, member: Member, { after, until, rows, clock }: Statement, now: number): void {
+  for (const { ip, handover } of rows) {
+    if (handover?.phase !== 'hand' || handover.with !== segment.station) continue;
+    // it was taken, and the giver has not heard of it
+    if (segment.addresses.get(ip)?.claim !== undefined) segment.urgent.add(member.station);
+  }
   const key = `${after ?? ''}-${until ?? ''}`;
   const before = member.ranges.get(key);
   if (before?.rows === rows) return;
@@ -158,7 +180,7 @@ function takeRows(segment: Segment, member: Member, { after, until, rows }: Stat
     named.add(row.ip);
     const old = member.rows.get(row.ip);
     member.rows.set(row.ip, row);
-    if (old === undefined || !sameRow(old, row)) noteRow(segment, row, old, now);
+    if (old === undefined || !sameRow(old, row)) noteRow(segment, row, old, clock, now);
   }
   const covered = before?.rows.map(({ ip }) => ip) ?? [...member.rows.keys()].filter((ip) => covers(after, until, ip));
   for (const ip of covered) {
@@ -186,43 +208,32 @@ function overlap(a: Omit<RowRange, 'rows'>, b: Omit<RowRange, 'rows'>): boolean 
   return !before(a.until, b.after) && !before(b.until, a.after);
 }
 
-function noteRow(segment: Segment, row: Row, old: Row | undefined, now: number): void {
+function noteRow(segment: Segment, row: Row, old: Row | undefined, clock: number, now: number): void {
   const address = segment.addresses.get(row.ip);
   if (address === undefined) return;
   segment.dirty.add(row.ip);
   address.highest = Math.max(address.highest, row.highest, row.claim ?? 0);
   address.ownerKnown ||= row.claim !== undefined;
+  if (row.moves !== undefined) {
+    const ahead = now - clock;
+    noteMoves(
+      address,
+      row.moves.map((at) => at + ahead),
+      now,
+    );
+  }
   const { handover } = row;
   if (handover === undefined || handover.phase === 'ack') return;
   if (old?.handover?.phase === handover.phase && old.handover.epoch === handover.epoch) return;
   address.handoverUntil = now + HANDOVER_MS;
-  if (handover.phase === 'hand' && handover.reason !== 'leave') address.moves = [...address.moves, now];
 }
 
-/** Above the full mesh most members are not watched by us: a watcher that lost one tells, and we ask the LAN at once. */
+/** A member that is not watched by us was lost by one that watches it: the LAN is asked at once. */
 function suspectByWord(segment: Segment, teller: Member, { sightings }: Statement, now: number): void {
-  if (segment.members.size < FULL_MESH) return;
+  if (isFullMesh(segment)) return;
   for (const { station, heard, incarnation } of sightings) {
     const member = segment.members.get(station);
-    if (heard || member === undefined || member.gone || member.incarnation !== incarnation) continue;
-    if (member.suspectedAt !== OFF || watches(segment, segment.station, station)) continue;
-    if (watches(segment, teller.station, station)) member.suspectedAt = now;
+    if (heard || member === undefined || member.watched || member.gone || member.incarnation !== incarnation) continue;
+    if (member.suspectedAt === OFF && watches(segment, teller.station, station)) member.suspectedAt = now;
   }
-}
-
-/** The stations that this one runs BFD with: all, or above the full mesh its neighbours in the ring of stations. */
-export function watchedBy(segment: Segment, station: Station): readonly Station[] {
-  const ring = [segment.station, ...segment.members.keys()].sort();
-  if (ring.length <= FULL_MESH) return ring.filter((each) => each !== station);
-  const at = ring.indexOf(station);
-  const watched = new Set<Station>();
-  for (let step = 1; step <= WATCHED_EACH_SIDE; step++) {
-    for (const to of [at + step, at - step]) watched.add(ring[(to + ring.length) % ring.length] ?? station);
-  }
-  watched.delete(station);
-  return [...watched];
-}
-
-function watches(segment: Segment, watcher: Station, station: Station): boolean {
-  return watchedBy(segment, watcher).includes(station);
 }

@@ -5,14 +5,26 @@
 
 import { compareAddresses } from '../net/address.ts';
 import { OFF, type Step, type Tick, unreachable } from '../net/machine.ts';
+import { claim, createAddress, release, resume } from './address.ts';
 import { settleConflict } from './conflict.ts';
-import type { ClaimCause, Effects, OwnerEffect, OwnerEvent, ReleaseCause } from './event.ts';
+import type { Effects, OwnerEffect, OwnerEvent } from './event.ts';
 import { confirm, gatewayAnswered, gatewayAt, gatewayHolds, watchGateway } from './gateway.ts';
 import { give, handed, receive } from './handover.ts';
 import { hear, heardNow } from './hear.ts';
 import { answered, question } from './question.ts';
 import type { Address, LinkFacts, Segment, Wanted } from './segment.ts';
-import { HEARD_MS, isOurs, isReady, markAll, memberWith, QUIET_MS, recall, START_MS, silenceOf } from './segment.ts';
+import {
+  HEARD_MS,
+  isOurs,
+  isReady,
+  markAll,
+  memberWith,
+  QUIET_MS,
+  recall,
+  START_MS,
+  silenceOf,
+  silentAt,
+} from './segment.ts';
 import { isFree, judgeSuspects, onOther, onSeen } from './stranger.ts';
 import { TELL_EVERY_MS, tell, tellSoon, updateRow } from './tell.ts';
 import { heldBy, turnMs } from './vacancy.ts';
@@ -40,7 +52,7 @@ export function step(segment: Segment, event: OwnerEvent, tick: Tick): Step<Segm
   if (now - segment.dueAt > LATE_MS) onLate(segment, now - segment.dueAt, now, effects);
   switch (event.on) {
     case 'wanted':
-      onWanted(segment, event.addresses, effects);
+      onWanted(segment, event.addresses, now, effects);
       break;
     case 'settings':
       segment.settings = event.settings;
@@ -68,7 +80,6 @@ export function step(segment: Segment, event: OwnerEvent, tick: Tick): Step<Segm
         const member = segment.members.get(station);
         if (member !== undefined && !member.gone) heardNow(segment, member, at, effects);
       }
-      onTick(segment, now);
       break;
     case 'leave':
       segment.leaving = true;
@@ -91,6 +102,7 @@ function settle(segment: Segment, now: number, effects: Effects): void {
     if (member.heard && silence > HEARD_MS) {
       member.heard = false;
       member.stableSince = OFF;
+      segment.changed = true;
       markAll(segment);
       effects.push({ report: 'l2-member', node: member.node, link: member.link, heard: false });
     }
@@ -98,10 +110,11 @@ function settle(segment: Segment, now: number, effects: Effects): void {
       member.quiet = true;
       markAll(segment);
     }
-    if (!member.quiet) due = Math.min(due, now + QUIET_MS - silence + 1);
-    else if (member.heard) due = Math.min(due, now + HEARD_MS - silence + 1);
+    if (!member.quiet) due = Math.min(due, silentAt(member, QUIET_MS) + 1);
+    else if (member.heard) due = Math.min(due, silentAt(member, HEARD_MS) + 1);
     due = Math.min(due, question(segment, member, now, effects));
   }
+  sweep(segment, now);
   due = Math.min(due, watchGateway(segment, now, effects), judgeSuspects(segment, now, effects));
   const ready = isReady(segment, now);
   if (ready !== segment.ready) {
@@ -169,7 +182,8 @@ function judgeUnowned(segment: Segment, address: Address, now: number, effects: 
   if (address.giving !== undefined) return;
   const offered = receive(segment, address, now);
   if (offered !== undefined) {
-    claim(segment, address, Math.max(address.highest, offered) + 1, 'handed-over', effects);
+    if (offered.reason !== 'leave') address.moves = [...address.moves, now];
+    claim(segment, address, Math.max(address.highest, offered.epoch) + 1, 'handed-over', effects);
     return;
   }
   if (!isReady(segment, now) || !address.candidate || address.wanted.foreign || held !== undefined) {
@@ -184,61 +198,20 @@ function judgeUnowned(segment: Segment, address: Address, now: number, effects: 
   else if (isFree(segment, address, now, effects)) claim(segment, address, address.highest + 1, 'vacant', effects);
 }
 
-function claim(segment: Segment, address: Address, epoch: number, because: ClaimCause, effects: Effects): void {
-  const { ip } = address;
-  address.claim = epoch;
-  address.highest = epoch;
-  address.ownerKnown = true;
-  address.answering = true;
-  address.vacantSince = OFF;
-  address.conflictSince = OFF;
-  address.taking = undefined;
-  address.confirmation = undefined;
-  if (because !== 'taken-back') address.tried = [];
-  segment.changed = true;
-  effects.push({ do: 'answer', ip }, { do: 'announce', ip }, { report: 'l2-claimed', ip, epoch, because });
-}
-
-function resume(address: Address, effects: Effects): void {
-  const { ip, claim: epoch = 0 } = address;
-  address.answering = true;
-  effects.push({ do: 'answer', ip }, { report: 'l2-claimed', ip, epoch, because: 'resumed' });
-}
-
-/** Stops answering and says so to all. */
-function release(
-  segment: Segment,
-  address: Address,
-  because: ReleaseCause,
-  to: string | undefined,
-  effects: Effects,
-): void {
-  const { ip, claim: epoch, answering } = address;
-  if (answering) effects.push({ do: 'silence', ip });
-  address.answering = false;
-  address.claim = undefined;
-  address.giving = undefined;
-  address.vacantSince = OFF;
-  address.conflictSince = OFF;
-  address.rival = undefined;
-  address.confirmation = undefined;
-  segment.changed = true;
-  if (epoch !== undefined) effects.push({ report: 'l2-released', ip, because, ...(to !== undefined && { to }) });
-}
-
-function onWanted(segment: Segment, wanted: readonly Wanted[], effects: Effects): void {
+function onWanted(segment: Segment, wanted: readonly Wanted[], now: number, effects: Effects): void {
   const before = new Map(segment.addresses);
   segment.addresses.clear();
   segment.rows = undefined;
   segment.changed = true;
   for (const each of [...wanted].sort((a, b) => compareAddresses(a.ip, b.ip))) {
-    const address = before.get(each.ip) ?? createAddress(segment, each);
+    const address = before.get(each.ip) ?? createAddress(segment, each, now);
     before.delete(each.ip);
     if (each.foreign && !(address.wanted.foreign && address.wanted !== each)) {
       effects.push({ report: 'l2-foreign', ip: each.ip });
     }
     address.wanted = each;
-    address.candidate = each.candidates.some(({ node }) => node === segment.node);
+    // what is left to MetalLB is not taken, and others must not wait for it
+    address.candidate = !each.foreign && each.candidates.some(({ node }) => node === segment.node);
     segment.addresses.set(each.ip, address);
     segment.dirty.add(each.ip);
   }
@@ -246,23 +219,6 @@ function onWanted(segment: Segment, wanted: readonly Wanted[], effects: Effects)
     release(segment, address, 'unwanted', undefined, effects);
     segment.pending.delete(address.ip);
   }
-}
-
-function createAddress(segment: Segment, wanted: Wanted): Address {
-  const { ip } = wanted;
-  let highest = 0;
-  let ownerKnown = false;
-  for (const { rows } of segment.members.values()) {
-    const row = rows.get(ip);
-    highest = Math.max(highest, row?.highest ?? 0, row?.claim ?? 0);
-    ownerKnown ||= row?.claim !== undefined;
-  }
-  return {
-    ...{ ip, wanted, candidate: false, claim: undefined, answering: false, highest, ownerKnown, vacantSince: OFF },
-    ...{ conflictSince: OFF, rival: undefined, giving: undefined, tried: [], giveAgainAt: -OFF, taking: undefined },
-    ...{ handoverUntil: -OFF, moves: [], probe: undefined, toldOf: undefined, confirmation: undefined, confirmAt: OFF },
-    ...{ defendedAt: -OFF, row: { ip, candidate: false, highest: 0 }, dueAt: OFF },
-  };
 }
 
 function onLink(segment: Segment, facts: LinkFacts, now: number, effects: Effects): void {
@@ -317,10 +273,10 @@ function onFrame(segment: Segment, frame: OwnerEvent & { on: 'frame' }, now: num
   else onOther(segment, ip, mac);
 }
 
-function onTick(segment: Segment, now: number): void {
+/** Fail-back comes with time alone. */
+function sweep(segment: Segment, now: number): void {
   if (now < segment.sweepAt) return;
   segment.sweepAt = now + TELL_EVERY_MS;
-  // fail-back comes with time alone
   for (const { ip, claim: epoch } of segment.addresses.values()) if (epoch !== undefined) segment.dirty.add(ip);
 }
 
@@ -344,6 +300,7 @@ function onLate(segment: Segment, pausedMs: number, now: number, effects: Effect
   }
   for (const member of segment.members.values()) {
     member.heardAt = Math.min(now, member.heardAt + pausedMs);
+    member.toldAt = Math.min(now, member.toldAt + pausedMs);
     member.answeredAt = Math.min(now, member.answeredAt + pausedMs);
     member.asked = [];
   }

@@ -6,7 +6,7 @@ import type { Ip } from '../net/address.ts';
 import { OFF } from '../net/machine.ts';
 import type { Effects } from './event.ts';
 import type { Member, Segment } from './segment.ts';
-import { HEARD_MS, markRowsOf, QUIET_MS, silenceOf } from './segment.ts';
+import { HEARD_MS, markRowsOf, QUIET_MS, silenceOf, silentAt } from './segment.ts';
 
 const ASK_EVERY_MS = 100;
 /** Silent: so many unanswered, each given so long, and no answer for so long. */
@@ -24,7 +24,7 @@ function claimedBy(segment: Segment, member: Member): Ip | undefined {
 export function question(segment: Segment, member: Member, now: number, effects: Effects): number {
   if (member.gone || member.silent || !segment.facts.carrier) return OFF;
   const silence = silenceOf(member, now);
-  if (silence <= QUIET_MS) return now + QUIET_MS - silence + 1;
+  if (silence <= QUIET_MS) return silentAt(member, QUIET_MS) + 1;
   const ip = claimedBy(segment, member);
   if (ip === undefined) return OFF;
   if (now >= member.askedAt + ASK_EVERY_MS) {
@@ -54,7 +54,7 @@ export function question(segment: Segment, member: Member, now: number, effects:
   const due = [
     askedAt + ASK_EVERY_MS,
     askedAt + GIVEN_MS,
-    now + HEARD_MS - silence + 1,
+    silentAt(member, HEARD_MS) + 1,
     member.answeredAt + NO_ANSWER_MS,
   ];
   return Math.min(...due.filter((at) => at > now));

@@ -11,8 +11,18 @@ import { stationOf } from './statement.ts';
 export const HEARD_MS = 900;
 /** Silence from which on the LAN is asked, and beyond which a member is no witness. */
 export const QUIET_MS = 600;
+/** A witness that does not repeat its words, though its BFD goes on, is none. */
+export const STALE_MS = 3_500;
 /** Between starting to hear frames here and taking the first address: owners repeat themselves every second. */
 export const START_MS = 1_000;
+
+/** After a member is heard for the first time or again. */
+export const UNSETTLED_MS = 1_000;
+/** An address moves of free will so often in so long at most. */
+export const MOST_MOVES = 3;
+const MOVES_WITHIN_MS = 180_000;
+const SAME_MOVE_MS = 1_500;
+const MOST_KEPT_MOVES = 16;
 
 export interface Candidate {
   readonly node: string;
@@ -65,10 +75,15 @@ export interface Member {
   readonly node: string;
   readonly link: string;
   incarnation: number;
+  /** Our own statement that was the latest when this incarnation was first believed. */
+  believedSince: number;
   sequence: number;
   part: number;
   /** Its last authenticated frame here, BFD or statement; -OFF: never. */
   heardAt: number;
+  /** Its last statement, and how much more our clock showed than its. */
+  toldAt: number;
+  clockAhead: number;
   /** As judged last; a change of it makes the rules be asked again. */
   heard: boolean;
   quiet: boolean;
@@ -82,7 +97,9 @@ export interface Member {
   gone: boolean;
   /** Since when it could have taken any address without a pause. */
   stableSince: number;
-  /** Not watched by us with BFD, and a watcher lost it at this time; OFF: none did. */
+  /** Whether this node runs BFD with it. */
+  watched: boolean;
+  /** Not watched by us, and one that watches it lost it at this time; OFF: none did. */
   suspectedAt: number;
   /** The rows by range, as they came. */
   readonly ranges: Map<string, RowRange>;
@@ -113,8 +130,14 @@ export type Probe =
   /** `asked` so often; the next at `nextAt`, for which a place in the queue of all probes is `reserved`. */
   | { readonly is: 'asking'; readonly asked: number; readonly nextAt: number; readonly reserved: boolean }
   | { readonly is: 'free' }
-  /** By a stranger, or by a node that is not heard. */
-  | { readonly is: 'taken'; readonly mac: Mac; readonly by: 'stranger' | 'node'; readonly againAt: number };
+  /** By a stranger, or by a node that is not heard, which is asked again and again. */
+  | {
+      readonly is: 'taken';
+      readonly mac: Mac;
+      readonly by: 'stranger' | 'node';
+      readonly unanswered: number;
+      readonly againAt: number;
+    };
 
 export type Confirmation = 'asking' | 'confirmed' | 'unconfirmed' | 'refuted';
 
@@ -158,7 +181,7 @@ export interface Address {
 export interface Suspect {
   is: 'checked' | 'proxy' | 'stranger' | 'node';
   since: number;
-  /** Addresses it was seen with. */
+  /** Addresses it was seen with, until the verdict. */
   readonly ips: Set<Ip>;
   /** Addresses that nobody has, and those of them it answered for. */
   controls: readonly Ip[];
@@ -196,7 +219,11 @@ export interface Segment {
   /** As told last. */
   ready: boolean;
   asksUntil: number;
+  /** Somebody has just been heard: no address is given away of free will before both sides know of each other's claims. */
+  unsettledUntil: number;
   readonly members: Map<Station, Member>;
+  /** All stations of the segment, with their places. */
+  ring: ReadonlyMap<Station, number>;
   readonly addresses: Map<Ip, Address>;
   gateway: Gateway | undefined;
   readonly suspects: Map<Mac, Suspect>;
@@ -229,8 +256,24 @@ const NO_LINK: LinkFacts = { carrier: false, links: [], macs: [], nodes: new Map
 export function createSegment(node: string, link: string, incarnation: number, settings: Settings): Segment {
   return {
     ...{ node, link, station: stationOf(node, link), incarnation, settings, facts: NO_LINK, ready: false },
-    ...{ serving: true, leaving: false, leaveBy: OFF, gone: false, receives: false, readyAt: OFF, asksUntil: OFF },
-    ...{ members: new Map(), addresses: new Map(), gateway: undefined, suspects: new Map(), probeAt: -OFF },
+    ...{
+      serving: true,
+      leaving: false,
+      leaveBy: OFF,
+      gone: false,
+      receives: false,
+      readyAt: OFF,
+      asksUntil: OFF,
+      unsettledUntil: -OFF,
+    },
+    ...{
+      members: new Map(),
+      ring: new Map(),
+      addresses: new Map(),
+      gateway: undefined,
+      suspects: new Map(),
+      probeAt: -OFF,
+    },
     ...{ dirty: new Set(), pending: new Set(), rows: undefined, sequence: 0, changed: false },
     ...{ tellAt: OFF, repeats: 0, lastToldAt: -OFF, sweepAt: OFF, unconfirmed: 0 },
     ...{ urgent: new Set(), dueAt: OFF, drops: {} },
@@ -250,10 +293,17 @@ export function gatewayOk({ gateway }: Segment): boolean {
   return gateway?.ok ?? true;
 }
 
-/** How long ago the member was heard, in ms, as if it were watched. */
-export function silenceOf({ heardAt, suspectedAt }: Member, now: number): number {
-  if (suspectedAt === OFF) return now - heardAt;
-  return Math.max(now - heardAt, now - suspectedAt + QUIET_MS);
+/** How long ago the member was heard, in ms; of one that is not watched, as if it were: it is heard once a second. */
+export function silenceOf({ heardAt, suspectedAt, watched }: Member, now: number): number {
+  const silence = watched ? now - heardAt : ((now - heardAt) * HEARD_MS) / STALE_MS;
+  return suspectedAt === OFF ? silence : Math.max(silence, now - suspectedAt + QUIET_MS);
+}
+
+/** When the member will have been silent for so long, if nothing is heard of it. */
+export function silentAt(member: Member, ms: number): number {
+  const { heardAt, suspectedAt, watched } = member;
+  const at = heardAt + (watched ? ms : (ms * STALE_MS) / HEARD_MS);
+  return suspectedAt === OFF ? at : Math.min(at, suspectedAt + Math.max(0, ms - QUIET_MS));
 }
 
 export function isHeard(member: Member, now: number): boolean {
@@ -262,7 +312,7 @@ export function isHeard(member: Member, now: number): boolean {
 
 /** Whether its words about others count. */
 export function isWitness(member: Member, now: number): boolean {
-  return !member.gone && !member.leaving && silenceOf(member, now) <= QUIET_MS;
+  return !member.gone && !member.leaving && silenceOf(member, now) <= QUIET_MS && now - member.toldAt <= STALE_MS;
 }
 
 /** It would take this address: heard, ready, and a candidate in its own eyes. */
@@ -290,4 +340,21 @@ export function markRowsOf(segment: Segment, member: Member): void {
 /** Asks for the rules of this address to be asked again at that time at the latest. */
 export function recall(address: Address, at: number): void {
   address.dueAt = Math.min(address.dueAt, at);
+}
+
+/** Voluntary moves of the address in the last 180 s, by whomever. */
+export function movesLately(address: Address, now: number): readonly number[] {
+  address.moves = address.moves.filter((at) => now - at < MOVES_WITHIN_MS);
+  return address.moves;
+}
+
+/** Moves that another tells of, on our clock. One of ours that lies so near is the same. */
+export function noteMoves(address: Address, told: readonly number[], now: number): void {
+  const unmatched = [...movesLately(address, now)];
+  const fresh = told.filter((at) => {
+    const same = unmatched.findIndex((each) => Math.abs(each - at) < SAME_MOVE_MS);
+    if (same >= 0) unmatched.splice(same, 1);
+    return same < 0 && at <= now + SAME_MOVE_MS && now - at < MOVES_WITHIN_MS;
+  });
+  if (fresh.length > 0) address.moves = [...address.moves, ...fresh].sort((a, b) => a - b).slice(-MOST_KEPT_MOVES);
 }

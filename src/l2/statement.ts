@@ -39,6 +39,8 @@ export interface Row {
   readonly candidate: boolean;
   /** The epoch under which it answers for the address; absent: it does not. */
   readonly claim?: number;
+  /** When the address moved of free will lately, on the sender's clock in whole ms, at most 255; absent: it did not. */
+  readonly moves?: readonly number[];
   /** Highest epoch it has seen, 0: none. */
   readonly highest: number;
   /** The other station that it hears claim the address. */
@@ -68,6 +70,8 @@ export interface Statement {
   readonly incarnation: number;
   /** Grows with every statement of the incarnation, below 2^32; parts of one statement share it. */
   readonly sequence: number;
+  /** What the sender's clock of ticks shows, in whole ms below 2^48: for reading its other instants. */
+  readonly clock: number;
   /** Which part of the statement this is, 0-65535. */
   readonly part: number;
   /** The interface's own address: where BFD and statements for the sender go. */
@@ -108,6 +112,7 @@ export function sameRow(a: Row, b: Row): boolean {
     a.handover?.phase === b.handover?.phase &&
     a.handover?.with === b.handover?.with &&
     a.handover?.epoch === b.handover?.epoch &&
-    a.handover?.reason === b.handover?.reason
+    a.handover?.reason === b.handover?.reason &&
+    a.moves?.join() === b.moves?.join()
   );
 }

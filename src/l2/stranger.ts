@@ -5,7 +5,7 @@
 import type { Ip, Mac } from '../net/address.ts';
 import { OFF } from '../net/machine.ts';
 import type { Effects, FrameKind } from './event.ts';
-import type { Address, Segment, Suspect } from './segment.ts';
+import type { Address, Probe, Segment, Suspect } from './segment.ts';
 import { isHeard, memberWith, recall } from './segment.ts';
 
 // RFC 5227 §1.1 has 1 s before, 1-2 s between and 2 s after its probes: with these a Service would wait six seconds.
@@ -16,6 +16,7 @@ const PROBE_WAIT_MS = 200;
 const PROBE_GAP_MS = 2.5;
 const CHECK_MS = 300;
 const AGAIN_MS = 10_000;
+const UNANSWERED = 3;
 /** An unheard node that answers is asked again so soon, for its answer holds the address. */
 const NODE_AGAIN_MS = 1_000;
 /** RFC 5227 §1.1 DEFEND_INTERVAL. */
@@ -26,9 +27,9 @@ const MOST_SUSPECTS = 256;
 /** Whether the address may be taken as far as the LAN shows; goes on with asking. */
 export function isFree(segment: Segment, address: Address, now: number, effects: Effects): boolean {
   // the owner was known: that one has been asked
-  if (address.ownerKnown && address.probe === undefined) return true;
-  if (address.probe?.is === 'taken' && now >= address.probe.againAt) address.probe = undefined;
-  const { probe, ip, wanted } = address;
+  if (address.ownerKnown) return true;
+  if (address.probe?.is === 'taken' && now >= address.probe.againAt) askAgain(address, address.probe, now, effects);
+  const { probe, ip } = address;
   if (probe?.is === 'free') return true;
   if (probe?.is === 'taken') {
     recall(address, probe.againAt);
@@ -39,7 +40,7 @@ export function isFree(segment: Segment, address: Address, now: number, effects:
     return false;
   }
   // what was served before this process came is asked about once: it is served without long delay
-  const probes = wanted.established ? 1 : PROBES;
+  const probes = isEstablished(address) ? 1 : PROBES;
   const asked = probe?.asked ?? 0;
   if (asked === probes) {
     if (isUnderCheck(segment, ip)) recall(address, now + CHECK_MS);
@@ -58,8 +59,28 @@ export function isFree(segment: Segment, address: Address, now: number, effects:
   return false;
 }
 
+/**
+ * A stranger is looked for anew. A node that is not heard is asked by unicast, for a switch that answers for it would hold the
+ * address for ever: three rounds without an answer free it.
+ */
+function askAgain(address: Address, probe: Probe & { is: 'taken' }, now: number, effects: Effects): void {
+  const { mac, by, unanswered } = probe;
+  if (by === 'stranger') address.probe = undefined;
+  else if (unanswered >= UNANSWERED) address.probe = { is: 'free' };
+  else {
+    effects.push({ do: 'ask', ip: address.ip, mac });
+    address.probe = { ...probe, unanswered: unanswered + 1, againAt: now + PROBE_EVERY_MS };
+  }
+}
+
+/** It was served before this process came: by its Service's status, or by the epochs that others tell. */
+function isEstablished({ wanted, highest }: Address): boolean {
+  return wanted.established || highest > 0;
+}
+
+/** Somebody was seen with it, and the verdict is still to come. */
 function isUnderCheck(segment: Segment, ip: Ip): boolean {
-  for (const { is, ips } of segment.suspects.values()) if (is === 'checked' && ips.has(ip)) return true;
+  for (const { ips } of segment.suspects.values()) if (ips.has(ip)) return true;
   return false;
 }
 
@@ -77,13 +98,13 @@ export function onSeen(
   const member = memberWith(segment, mac);
   if (member !== undefined) {
     // the kernel of a node may answer as well (IPVS); one that is not heard may own the address without our knowing
-    if (address.probe?.is === 'asking' && !isHeard(member, now)) takenByNode(segment, address, mac, now, effects);
+    if (!isHeard(member, now)) takenByNode(segment, address, mac, kind, now, effects);
     return;
   }
   const known = segment.suspects.get(mac);
   if (known !== undefined && (known.is === 'checked' || now - known.since < VERDICT_MS)) {
     if (known.is === 'checked') known.ips.add(address.ip);
-    else conclude(segment, address, mac, known, now, effects);
+    else conclude(segment, address, mac, kind, known.is, now, effects);
     return;
   }
   if (segment.suspects.size >= MOST_SUSPECTS && known === undefined) dropOldest(segment);
@@ -132,16 +153,24 @@ export function judgeSuspects(segment: Segment, now: number, effects: Effects): 
     suspect.since = now;
     for (const ip of suspect.ips) {
       const address = segment.addresses.get(ip);
-      if (address !== undefined) conclude(segment, address, mac, suspect, now, effects);
+      if (address !== undefined) conclude(segment, address, mac, 'announcement', suspect.is, now, effects);
     }
     suspect.ips.clear();
   }
   return due;
 }
 
-function conclude(segment: Segment, address: Address, mac: Mac, { is }: Suspect, now: number, effects: Effects): void {
+function conclude(
+  segment: Segment,
+  address: Address,
+  mac: Mac,
+  kind: FrameKind,
+  is: Suspect['is'],
+  now: number,
+  effects: Effects,
+): void {
   segment.dirty.add(address.ip);
-  if (is === 'node' && address.probe?.is === 'asking') takenByNode(segment, address, mac, now, effects);
+  if (is === 'node') takenByNode(segment, address, mac, kind, now, effects);
   if (is !== 'stranger') return;
   if (address.claim !== undefined) {
     if (now - address.defendedAt < DEFEND_INTERVAL_MS) return;
@@ -149,15 +178,28 @@ function conclude(segment: Segment, address: Address, mac: Mac, { is }: Suspect,
     address.defendedAt = now;
     effects.push({ report: 'l2-stranger', ip: address.ip, mac, claimed: true }, { do: 'announce', ip: address.ip });
   } else if (address.probe?.is === 'asking') {
-    const claimed = segment.settings.conflict === 'warn' || address.wanted.established;
+    const claimed = segment.settings.conflict === 'warn' || isEstablished(address);
     if (address.toldOf !== mac) effects.push({ report: 'l2-stranger', ip: address.ip, mac, claimed });
     address.toldOf = mac;
-    address.probe = claimed ? { is: 'free' } : { is: 'taken', mac, by: 'stranger', againAt: now + AGAIN_MS };
+    address.probe = claimed
+      ? { is: 'free' }
+      : { is: 'taken', mac, by: 'stranger', unanswered: 0, againAt: now + AGAIN_MS };
   }
 }
 
-function takenByNode(segment: Segment, address: Address, mac: Mac, now: number, effects: Effects): void {
-  address.probe = { is: 'taken', mac, by: 'node', againAt: now + NODE_AGAIN_MS };
+function takenByNode(
+  segment: Segment,
+  address: Address,
+  mac: Mac,
+  kind: FrameKind,
+  now: number,
+  effects: Effects,
+): void {
+  const { probe } = address;
+  const isFirst = probe?.is === 'asking';
+  if (!isFirst && !(probe?.is === 'taken' && probe.mac === mac && kind === 'answer')) return;
+  const againAt = isFirst ? now + PROBE_EVERY_MS : now + NODE_AGAIN_MS;
+  address.probe = { is: 'taken', mac, by: 'node', unanswered: 0, againAt };
   segment.dirty.add(address.ip);
   if (address.toldOf !== mac) effects.push({ report: 'l2-unheard-owner', ip: address.ip, mac });
   address.toldOf = mac;

@@ -4,7 +4,7 @@
 import { OFF } from '../net/machine.ts';
 import type { Effects } from './event.ts';
 import type { Address, Segment } from './segment.ts';
-import { gatewayOk, isHeard, isReady } from './segment.ts';
+import { gatewayOk, isHeard, isReady, MOST_MOVES, movesLately } from './segment.ts';
 import type { Handover, Row, Sighting, Statement } from './statement.ts';
 import { sameRow } from './statement.ts';
 import { seenOwner } from './vacancy.ts';
@@ -20,11 +20,13 @@ export function updateRow(segment: Segment, address: Address, now: number): void
   const { ip, candidate, claim, highest, row } = address;
   const sees = seenOwner(segment, ip, now);
   const handover = handoverOf(address);
+  const moves = movesLately(address, now).slice(-MOST_MOVES).map(Math.round);
   const fresh: Row = {
     ...{ ip, candidate, highest },
     ...(claim !== undefined && { claim }),
     ...(sees !== undefined && { sees }),
     ...(handover !== undefined && { handover }),
+    ...(moves.length > 0 && { moves }),
   };
   if (sameRow(fresh, row)) return;
   address.row = fresh;
@@ -69,7 +71,7 @@ function compose(segment: Segment, now: number): Statement {
   segment.sequence++;
   segment.rows ??= [...segment.addresses.values()].map(({ row }) => row);
   return {
-    ...{ node, link, here: facts.carrier, incarnation, sequence: segment.sequence, part: 0 },
+    ...{ node, link, here: facts.carrier, incarnation, sequence: segment.sequence, clock: Math.round(now), part: 0 },
     ...(facts.address !== undefined && { address: facts.address }),
     macs: facts.macs,
     ready: isReady(segment, now),

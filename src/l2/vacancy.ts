@@ -4,7 +4,7 @@
 import type { Ip } from '../net/address.ts';
 import { OFF } from '../net/machine.ts';
 import type { Address, Member, Segment } from './segment.ts';
-import { gatewayOk, HEARD_MS, isHeard, isWitness, QUIET_MS, silenceOf, wouldTake } from './segment.ts';
+import { gatewayOk, HEARD_MS, isHeard, isWitness, QUIET_MS, silentAt, wouldTake } from './segment.ts';
 import type { Row, Sighting, Station } from './statement.ts';
 import { isLater, stationOf } from './statement.ts';
 
@@ -70,16 +70,16 @@ export interface Held {
 
 export function heldBy(segment: Segment, address: Address, now: number): Held | undefined {
   const { ip } = address;
-  if (address.handoverUntil > now) return { by: 'handover', until: address.handoverUntil };
   for (const member of segment.members.values()) {
     if (member.gone || member.rows.get(ip)?.claim === undefined) continue;
-    if (isHeard(member, now)) return { by: 'claim', until: now + HEARD_MS - silenceOf(member, now) + 1 };
+    if (isHeard(member, now)) return { by: 'claim', until: silentAt(member, HEARD_MS) + 1 };
     // port 7946 may be blocked, or the speaker dead and its answers still there: only the LAN can tell
     if (!member.silent) return { by: 'silence-unproven', until: OFF };
   }
+  if (address.handoverUntil > now) return { by: 'handover', until: address.handoverUntil };
   for (const witness of segment.members.values()) {
     if (validWord(segment, witness, ip, now) === undefined) continue;
-    return { by: 'witness', until: now + QUIET_MS - silenceOf(witness, now) + 1 };
+    return { by: 'witness', until: silentAt(witness, QUIET_MS) + 1 };
   }
   return undefined;
 }
@@ -87,9 +87,10 @@ export function heldBy(segment: Segment, address: Address, now: number): Held | 
 /** The owner to tell of: of those heard the one with the highest epoch. */
 export function seenOwner(segment: Segment, ip: Ip, now: number): Row['sees'] {
   let best: { readonly owner: Station; readonly epoch: number } | undefined;
-  for (const { station, rows, gone, heardAt, suspectedAt } of segment.members.values()) {
+  for (const member of segment.members.values()) {
+    const { station, rows } = member;
     const epoch = rows.get(ip)?.claim;
-    if (epoch === undefined || gone || now - heardAt > HEARD_MS || suspectedAt !== OFF) continue;
+    if (epoch === undefined || !isHeard(member, now)) continue;
     if (best === undefined || epoch > best.epoch || (epoch === best.epoch && station < best.owner)) {
       best = { owner: station, epoch };
     }

@@ -2,8 +2,9 @@
 // cache, learns MACs slowly; a gateway may be a proxy; nodes pause, die, restart, answer by their kernel (IPVS) or run
 // MetalLB. BFD is modelled by its verdict: when a frame of it last came through. Statements go as they are, or as octets.
 
-import type { OwnerEffect, OwnerEvent } from '../../src/l2/event.ts';
+import type { OwnerEffect, OwnerEvent, OwnerReport } from '../../src/l2/event.ts';
 import { dueAt, step } from '../../src/l2/owner.ts';
+import { watches } from '../../src/l2/ring.ts';
 import type { LinkFacts, Segment, Settings, Wanted } from '../../src/l2/segment.ts';
 import { createSegment } from '../../src/l2/segment.ts';
 import type { Statement, Station } from '../../src/l2/statement.ts';
@@ -16,6 +17,8 @@ import { Violation } from './world.ts';
 
 export const BFD_INTERVAL_MS = 300;
 const GATEWAY: Ip = '192.0.2.254' as Ip;
+const HOST: Ip = '192.0.2.199' as Ip;
+const HOST_MAC = '02:00:00:00:00:c7' as Mac;
 const GATEWAY_MAC = '02:00:00:00:00:fe' as Mac;
 export const CONTROLS = ['192.0.2.201', '192.0.2.202'] as const;
 
@@ -66,7 +69,7 @@ interface Path {
 export interface Report {
   readonly at: number;
   readonly node: string;
-  readonly report: OwnerEffect & { readonly report: string };
+  readonly report: OwnerReport;
 }
 
 export type Sabotage = (node: NodeModel, event: OwnerEvent, world: LanWorld) => readonly OwnerEvent[];
@@ -74,7 +77,9 @@ export type Sabotage = (node: NodeModel, event: OwnerEvent, world: LanWorld) => 
 export class LanWorld {
   now = 0;
   steps = 0;
+  /** Of ARP and NDP: announcements and questions. */
   frames = 0;
+  announcements = 0;
   readonly agenda = new Agenda();
   readonly chance: Chance;
   readonly nodes: NodeModel[] = [];
@@ -105,11 +110,17 @@ export class LanWorld {
   sabotage: Sabotage = (_, event) => [event];
   carry: (statement: Statement) => readonly Statement[] = (statement) => [statement];
   onChange: () => void = () => {};
+  onReport: (report: Report) => void = () => {};
   lastFaultAt = 0;
+  /** What the API says. */
+  candidatesOf: (ip: Ip) => readonly string[] = () => this.nodes.map(({ name }) => name);
+  starts = 0;
+  revision = 0;
 
   constructor(chance: Chance, nodes: number, vips: number) {
     this.chance = chance;
     this.vips = Array.from({ length: vips }, (_, i) => `198.51.${100 + (i >> 8)}.${i & 255}` as Ip);
+    this.after(chance.next() * 500, () => this.#hostSpeaks());
     for (let at = 0; at < nodes; at++) this.nodes.push(this.#createNode(at));
     for (const to of this.nodes) {
       const others = this.nodes.filter((from) => from !== to);
@@ -130,6 +141,15 @@ export class LanWorld {
     };
   }
 
+  /** Somebody else on the LAN: asks for something twice a second, and is what a speaker knows an open port by. */
+  #hostSpeaks(): void {
+    for (const node of this.nodes) {
+      if (node.segment.receives || !node.carrier || node.portBlockedUntil > this.now) continue;
+      this.give(node, { on: 'frame', mac: HOST_MAC, kind: 'request', ip: HOST });
+    }
+    this.after(500, () => this.#hostSpeaks());
+  }
+
   after(ms: number, run: () => void): void {
     this.agenda.add(this.now + ms, run);
   }
@@ -142,23 +162,34 @@ export class LanWorld {
 
   // ---- what the cluster says
 
-  wantedOf(candidatesOf: (ip: Ip) => readonly string[] = () => this.nodes.map(({ name }) => name)): Wanted[] {
+  wantedOf(candidatesOf = this.candidatesOf): Wanted[] {
     const running = this.nodes.filter(({ metallb, running: up, powered }) => metallb && up && powered);
     return this.vips.map((ip) => {
       const candidates = candidatesOf(ip).map((node) => ({ node, score: this.scores.get(node) ?? 0 }));
       const scores = new Map(candidates.map(({ node, score }) => [node, score]));
       const order = ranking(ip, candidates).map((node) => ({ node, score: scores.get(node) ?? 0 }));
       const foreign = running.some(({ name }) => scores.has(name));
-      return { ip, candidates: order, foreign, established: this.hasStatus, controls: CONTROLS as never };
+      return {
+        ip,
+        candidates: order,
+        foreign,
+        established: this.hasStatus || this.now > 5_000,
+        controls: CONTROLS as never,
+      };
     });
   }
 
   /** The API tells every node that it reaches. */
-  publish(candidatesOf?: (ip: Ip) => readonly string[]): void {
-    const addresses = this.wantedOf(candidatesOf);
+  publish(candidatesOf = this.candidatesOf): void {
+    this.candidatesOf = candidatesOf;
+    const addresses = this.wantedOf();
+    const revision = ++this.revision;
     for (const node of this.nodes) {
       if (node.metallb || !node.running || node.apiCut) continue;
-      this.after(this.chance.next() * 50, () => this.give(node, { on: 'wanted', addresses }));
+      this.after(this.chance.next() * 50, () => {
+        // a later word may have come first
+        if (revision === this.revision) this.give(node, { on: 'wanted', addresses });
+      });
     }
   }
 
@@ -172,7 +203,9 @@ export class LanWorld {
     node.inbox.length = 0;
     node.answering.clear();
     node.incarnations++;
-    node.segment = createSegment(node.name, 'eth0', node.incarnations, this.settings);
+    // never twice the same, though a clock may be set back
+    const incarnation = node.incarnations * 100_000 + ++this.starts;
+    node.segment = createSegment(node.name, 'eth0', incarnation, this.settings);
     this.fault();
     if (node.metallb) return;
     this.give(node, { on: 'link', facts: this.facts(node) });
@@ -206,6 +239,10 @@ export class LanWorld {
   #resume(node: NodeModel): void {
     if (this.now < node.pausedUntil) return;
     this.fault();
+    // what main and the kernel had to say meanwhile
+    this.give(node, { on: 'link', facts: this.facts(node) });
+    if (!node.apiCut && !node.metallb) this.give(node, { on: 'wanted', addresses: this.wantedOf() });
+    this.give(node, { on: 'serving', ready: node.serving });
     for (const parcel of node.inbox.splice(0)) this.#receive(node, parcel);
   }
 
@@ -220,21 +257,25 @@ export class LanWorld {
     return node.running && node.powered && node.pausedUntil <= this.now;
   }
 
+  /** It runs, and frames come and go. */
+  isOpen(node: NodeModel): boolean {
+    return this.isAwake(node) && node.carrier && node.portBlockedUntil <= this.now;
+  }
+
   /** What a client that asks now would be answered by: speakers, and MetalLB's. */
   answerers(ip: Ip, side: number): readonly NodeModel[] {
     const foreign = this.metallbOwner(ip);
     return this.nodes.filter(
-      (node) =>
-        node.side === side &&
-        this.isAwake(node) &&
-        node.carrier &&
-        node.portBlockedUntil <= this.now &&
-        (node === foreign || node.answering.has(ip)),
+      (node) => node.side === side && this.isOpen(node) && (node === foreign || node.answering.has(ip)),
     );
   }
 
   metallbOwner(ip: Ip): NodeModel | undefined {
-    const theirs = this.nodes.filter(({ metallb, running, powered }) => metallb && running && powered);
+    if (!this.nodes.some(({ metallb }) => metallb)) return undefined;
+    const candidates = this.candidatesOf(ip);
+    const theirs = this.nodes.filter(
+      ({ name, metallb, running, powered }) => metallb && running && powered && candidates.includes(name),
+    );
     const [first] = ranking(
       ip,
       theirs.map(({ name }) => ({ node: name, score: this.scores.get(name) ?? 0 })),
@@ -254,7 +295,9 @@ export class LanWorld {
     let changed = false;
     for (const effect of effects) {
       if ('report' in effect) {
-        this.reports.push({ at: this.now, node: node.name, report: effect });
+        const report = { at: this.now, node: node.name, report: effect };
+        this.reports.push(report);
+        this.onReport(report);
         if (effect.report === 'left') this.kill(node, 'speaker');
       } else if (effect.do === 'answer' || effect.do === 'silence') {
         if (effect.do === 'answer') node.answering.add(effect.ip);
@@ -280,6 +323,7 @@ export class LanWorld {
         break;
       case 'announce':
         this.frames++;
+        this.announcements++;
         this.arpCache.set(effect.ip, node.mac);
         this.broadcast(node, { on: 'frame', ip: effect.ip, mac: node.mac, kind: 'announcement' });
         break;
@@ -405,6 +449,7 @@ export class LanWorld {
   heard(node: NodeModel): ReadonlyMap<Station, number> {
     const heard = new Map<Station, number>();
     for (const path of this.paths[node.at] ?? []) {
+      if (!watches(node.segment, node.station, path.from.station)) continue;
       if (path.open) this.#sample(path);
       // a new session of a new process: nothing was heard before it came
       if (path.lastFrameAt > node.startedAt) heard.set(path.from.station, path.lastFrameAt);
@@ -423,7 +468,7 @@ export class LanWorld {
     const began = this.now;
     for (;;) {
       // a machine that wants to be stepped without end
-      if (this.steps - stepsBefore > 20_000 + (this.now - began) * this.nodes.length) {
+      if (this.steps - stepsBefore > 100_000 + (this.now - began) * this.nodes.length ** 2) {
         throw new Violation(`too many steps until ${this.now}`);
       }
       let due = until;
