@@ -5,8 +5,9 @@ import { expect, it } from 'vitest';
 import type { Manifest } from '../interop/manifests.ts';
 import { throughout, until } from '../interop/process.ts';
 import type { KubeObject } from './api.ts';
-import { APP, type Cluster, clusterStories } from './cluster.ts';
-import { addressesOf, eventsOf, ipPool, restart, untilAddresses, useFairway } from './fairway.ts';
+import { APP, type Cluster } from './cluster.ts';
+import { addressesOf, eventsOf, ipPool, restart, untilAddresses } from './fairway.ts';
+import { clusterStories, useFairway } from './stories.ts';
 import { loadBalancer, type Service } from './workload.ts';
 
 const [FIRST, SECOND] = ['203.0.113.1', '203.0.113.2'] as const;

@@ -6,9 +6,10 @@ import { node, ROUTER } from '../interop/lab.ts';
 import type { Manifest } from '../interop/manifests.ts';
 import { throughout, until } from '../interop/process.ts';
 import { type RouterPath, untilGone, untilPaths } from '../interop/router.ts';
-import { clusterStories, SYSTEM } from './cluster.ts';
-import { bgpAdvertisement, eventsOf, ipPool, useFairway } from './fairway.ts';
-import { ALL, from, ROUTER_AS, SPEAKER_AS, tor, untilGateways, useRouter, web } from './routing.ts';
+import { SYSTEM } from './cluster.ts';
+import { bgpAdvertisement, eventsOf, ipPool } from './fairway.ts';
+import { ALL, from, ROUTER_AS, SPEAKER_AS, tor, untilGateways, web } from './routing.ts';
+import { clusterStories, useFairway, useRouter } from './stories.ts';
 import { loadBalancer } from './workload.ts';
 
 clusterStories('attributes of routes to Services', ['FRR'], () => {

@@ -5,8 +5,7 @@ import { expect, it } from 'vitest';
 import { gateways, node } from '../interop/lab.ts';
 import { throughout, until } from '../interop/process.ts';
 import { untilGone, untilPaths } from '../interop/router.ts';
-import { clusterStories } from './cluster.ts';
-import { bgpAdvertisement, eventsOf, ipPool, untilAddresses, useFairway } from './fairway.ts';
+import { bgpAdvertisement, eventsOf, ipPool, untilAddresses } from './fairway.ts';
 import {
   ALL,
   EXCLUDED,
@@ -18,9 +17,9 @@ import {
   tor,
   untilGateways,
   untilSessions,
-  useRouter,
   web,
 } from './routing.ts';
+import { clusterStories, useFairway, useRouter } from './stories.ts';
 import { loadBalancer, serve } from './workload.ts';
 
 clusterStories('nodes that announce a Service', ['FRR'], () => {

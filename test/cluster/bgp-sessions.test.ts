@@ -6,9 +6,10 @@ import { gateways, node } from '../interop/lab.ts';
 import type { Manifest } from '../interop/manifests.ts';
 import { throughout, until } from '../interop/process.ts';
 import { untilPaths } from '../interop/router.ts';
-import { clusterStories, SYSTEM } from './cluster.ts';
-import { bgpAdvertisement, ipPool, speakerOn, useFairway } from './fairway.ts';
-import { ALL, onNode, SPEAKER_AS, tor, untilGateways, untilSessions, useRouter, web } from './routing.ts';
+import { SYSTEM } from './cluster.ts';
+import { bgpAdvertisement, ipPool, speakerOn } from './fairway.ts';
+import { ALL, onNode, SPEAKER_AS, tor, untilGateways, untilSessions, web } from './routing.ts';
+import { clusterStories, useFairway, useRouter } from './stories.ts';
 
 clusterStories('sessions of a cluster', ['FRR'], () => {
   const cluster = useFairway(2);

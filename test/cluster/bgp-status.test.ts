@@ -4,9 +4,10 @@ import { expect, it } from 'vitest';
 import { ROUTER } from '../interop/lab.ts';
 import { throughout, until } from '../interop/process.ts';
 import type { KubeObject } from './api.ts';
-import { APP, type Cluster, clusterStories, SYSTEM } from './cluster.ts';
-import { bgpAdvertisement, speakerOn, useFairway } from './fairway.ts';
-import { onNode, tor, useRouter, web } from './routing.ts';
+import { APP, type Cluster, SYSTEM } from './cluster.ts';
+import { bgpAdvertisement, speakerOn } from './fairway.ts';
+import { onNode, tor, web } from './routing.ts';
+import { clusterStories, useFairway, useRouter } from './stories.ts';
 import { loadBalancer } from './workload.ts';
 
 interface BgpStatus extends KubeObject {

@@ -1,17 +1,20 @@
 // Where the programs of a real cluster are: in the folder that KUBEBUILDER_ASSETS names (envtest's convention; it holds
 // etcd and kube-apiserver alone), else in our cache, where `node test/cluster/binaries.ts` (called by `npm run setup`)
-// puts them, built from Go modules. Stories ask `absentPrograms` and are skipped by name without them.
+// puts them, built from Go modules. Stories ask `lackingForCluster` and are skipped by name without them.
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { isExecutable } from '../interop/lacking.ts';
 
 const MODULE = join(import.meta.dirname, 'kube');
 const OLDEST_GO = [1, 26] as const;
 
 export const PROGRAMS = ['etcd', 'kube-apiserver', 'kube-controller-manager', 'kube-proxy'] as const;
+/** Of Debian's packages: nftables, curl, openssl, util-linux. */
+const TOOLS = ['nft', 'curl', 'openssl', 'setpriv'] as const;
 export type KubeProgram = (typeof PROGRAMS)[number];
 
 /** Our cache: a folder for each set of versions, so that an old one is never taken for a new one. */
@@ -33,13 +36,13 @@ export function absentPrograms(): KubeProgram[] {
   return PROGRAMS.filter((program) => findBinary(program) === undefined);
 }
 
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
+/** What a cluster needs beside FRR and namespaces, and is not there, in words. */
+export function lackingForCluster(): string[] {
+  return [...absentPrograms(), ...TOOLS.filter((tool) => !isFound(tool))].map((program) => `no ${program}`);
+}
+
+function isFound(tool: string): boolean {
+  return spawnSync('sh', ['-c', `command -v ${tool}`], { stdio: 'ignore' }).status === 0;
 }
 
 /** Go's version as text, asked where the modules are (a newer toolchain may be chosen there), or why there is none. */

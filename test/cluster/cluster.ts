@@ -2,18 +2,14 @@
 // control plane, all network namespaces; a real API server, real controllers, a kubelet of ours, Fairway's own
 // manifests. `useCluster` makes it and takes it away; between stories what a user made is removed, the processes go on.
 
-import { execFileSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { Lab, node, type Place } from '../interop/lab.ts';
 import type { Manifest } from '../interop/manifests.ts';
-import { OWNER, sweep } from '../interop/namespace.ts';
 import { type Daemon, until } from '../interop/process.ts';
-import { lacking, type Program } from '../interop/stories.ts';
 import type { Api, KubeObject, Reference } from './api.ts';
-import { absentPrograms, findBinary } from './binaries.ts';
+import { findBinary } from './binaries.ts';
 import { ControlPlane } from './control-plane.ts';
 import { Kubelet } from './kubelet.ts';
 import { POD_CIDR } from './pod-network.ts';
@@ -170,56 +166,4 @@ function started<T>(part: T | undefined): T {
 export function placeOf(name: string | undefined): Place {
   if (name === undefined || !/^n\d+$/.test(name)) throw new Error(`no such node: ${name}`);
   return `n${Number(name.slice(1))}`;
-}
-
-/** A cluster for all stories of one file. */
-export function useCluster(nodes: number, prepare: (cluster: Cluster) => Promise<void> = async () => {}): Cluster {
-  const cluster = new Cluster(nodes);
-  const removeAtExit = (): void => {
-    sweep(OWNER);
-  };
-  beforeAll(async () => {
-    sweep();
-    process.once('exit', removeAtExit);
-    try {
-      await cluster.up();
-      await prepare(cluster);
-      await cluster.untilPodsAreTaken();
-    } catch (fault) {
-      process.stderr.write(`${cluster.lab.logs()}\n`);
-      throw fault;
-    }
-  });
-  afterEach(({ task }) => {
-    if (task.result?.state === 'fail') process.stderr.write(`${cluster.lab.logs()}\n`);
-  });
-  afterAll(async () => {
-    await cluster.down();
-    process.off('exit', removeAtExit);
-  });
-  return cluster;
-}
-
-/** Stories on a real cluster: run, or skipped with the reason in their name. */
-export function clusterStories(title: string, programs: readonly Program[], tell: () => void): void {
-  const absent = absentPrograms().map((program) => `no ${program}`);
-  const reasons = [
-    ...lacking(...programs),
-    ...absent,
-    ...(absent.length > 0 ? ['npm run setup builds them with Go'] : []),
-    ...lackingTools(),
-  ];
-  const name = reasons.length === 0 ? title : `${title} (skipped: ${reasons.join(', ')})`;
-  describe.skipIf(reasons.length > 0)(name, tell);
-}
-
-function lackingTools(): string[] {
-  return ['curl', 'openssl', 'nft', 'setpriv'].flatMap((tool) => {
-    try {
-      execFileSync('sh', ['-c', `command -v ${tool}`], { stdio: 'ignore' });
-      return [];
-    } catch {
-      return [`no ${tool}`];
-    }
-  });
 }

@@ -5,9 +5,10 @@ import { beforeAll, expect, it } from 'vitest';
 import type { Manifest } from '../interop/manifests.ts';
 import { throughout, until } from '../interop/process.ts';
 import type { KubeObject } from './api.ts';
-import { type Cluster, clusterStories, SYSTEM } from './cluster.ts';
-import { bgpAdvertisement, bgpType, ipPool, podsOf, speakerOn, useFairway } from './fairway.ts';
+import { type Cluster, SYSTEM } from './cluster.ts';
+import { bgpAdvertisement, bgpType, ipPool, podsOf, speakerOn } from './fairway.ts';
 import { nodeObject, onNode, tor } from './routing.ts';
+import { clusterStories, useFairway } from './stories.ts';
 
 interface State extends KubeObject {
   readonly status?: {

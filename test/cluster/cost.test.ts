@@ -6,9 +6,10 @@ import { startFrr } from '../interop/frr.ts';
 import { node } from '../interop/lab.ts';
 import { throughout, until } from '../interop/process.ts';
 import { Audit, tally } from './audit.ts';
-import { APP, clusterStories } from './cluster.ts';
-import { restart, useFairway } from './fairway.ts';
+import { APP } from './cluster.ts';
+import { restart } from './fairway.ts';
 import { basics, ROUTER_AS, SPEAKER_AS } from './routing.ts';
+import { clusterStories, useFairway } from './stories.ts';
 import { loadBalancer, type Service, serve } from './workload.ts';
 
 const SERVICES = 200;

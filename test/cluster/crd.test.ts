@@ -5,7 +5,8 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { advertisement, bgpPeer, type Manifest, pool } from '../interop/manifests.ts';
 import { type KubeObject, Refused } from './api.ts';
-import { CRDS, clusterStories, SYSTEM, useCluster } from './cluster.ts';
+import { CRDS, SYSTEM } from './cluster.ts';
+import { clusterStories, useCluster } from './stories.ts';
 
 interface Crd extends KubeObject {
   readonly spec: { readonly versions: readonly { name: string; served: boolean; storage: boolean }[] };

@@ -1,11 +1,10 @@
 // Fairway in a cluster, installed from manifests/fairway.yaml: what stories ask of it, and the words in which they ask.
 // A story applies what a user would, waits for what a user would see, and leaves nothing behind.
 
-import { afterEach } from 'vitest';
 import type { Manifest } from '../interop/manifests.ts';
 import { type Daemon, until } from '../interop/process.ts';
 import type { KubeObject, Selection } from './api.ts';
-import { APP, type Cluster, fairway, SYSTEM, useCluster } from './cluster.ts';
+import { APP, type Cluster, SYSTEM } from './cluster.ts';
 import type { Pod } from './container.ts';
 import type { Service } from './workload.ts';
 
@@ -20,15 +19,6 @@ const CONFIGURATION: readonly Selection[] = [
   { apiVersion: V1BETA1, kind: 'IPAddressPool' },
 ].map((each) => ({ ...each, namespace: SYSTEM }));
 
-export interface FairwayOptions {
-  /** False: no DaemonSet, for stories that nobody announces in. */
-  readonly speakers?: false;
-  /** What a user changes in the manifests before applying them. */
-  readonly edit?: (object: Manifest) => Manifest;
-  /** More that has to be there before the first story. */
-  readonly prepare?: (cluster: Cluster) => Promise<void>;
-}
-
 /** An edit: both workloads with METALLB_BGP_TYPE. */
 export function bgpType(mode: 'native' | 'frr' | 'frr-k8s'): (object: Manifest) => Manifest {
   return (object) => {
@@ -36,21 +26,6 @@ export function bgpType(mode: 'native' | 'frr' | 'frr-k8s'): (object: Manifest) 
     const text = JSON.stringify(object);
     return JSON.parse(text.replaceAll('"env":[', `"env":[{"name":"METALLB_BGP_TYPE","value":"${mode}"},`));
   };
-}
-
-/** A cluster with Fairway in it, ready; after each story, what a user made is removed. */
-export function useFairway(
-  nodes: number,
-  { edit = (object) => object, prepare, speakers }: FairwayOptions = {},
-): Cluster {
-  const cluster = useCluster(nodes, async (made) => {
-    await prepare?.(made);
-    const objects = fairway().filter(({ kind }) => speakers !== false || kind !== 'DaemonSet');
-    await made.install(objects.map(edit));
-    await untilReady(made);
-  });
-  afterEach(() => clear(cluster));
-  return cluster;
 }
 
 /** Every Pod of ours is ready, and the webhooks answer. */

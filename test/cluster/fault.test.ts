@@ -7,8 +7,9 @@ import type { Manifest } from '../interop/manifests.ts';
 import { throughout, until } from '../interop/process.ts';
 import type { KubeObject } from './api.ts';
 import { Audit, tally } from './audit.ts';
-import { APP, type Cluster, clusterStories, SYSTEM } from './cluster.ts';
-import { ipPool, podsOf, untilAddresses, untilReady, useFairway } from './fairway.ts';
+import { APP, type Cluster, SYSTEM } from './cluster.ts';
+import { ipPool, podsOf, untilAddresses, untilReady } from './fairway.ts';
+import { clusterStories, useFairway } from './stories.ts';
 import { loadBalancer, type Service } from './workload.ts';
 
 const LEASE = {

@@ -6,7 +6,8 @@ import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { expect, it } from 'vitest';
 import { node } from '../interop/lab.ts';
 import { throughout, until } from '../interop/process.ts';
-import { APP, type Cluster, clusterStories, useCluster } from './cluster.ts';
+import { APP, type Cluster } from './cluster.ts';
+import { clusterStories, useCluster } from './stories.ts';
 import { deployment, endpointsOf, fetchFrom, loadBalancer, serve } from './workload.ts';
 
 const VIP = { ipv4: '203.0.113.10', ipv6: '2001:db8:f::10' } as const;

@@ -7,8 +7,9 @@ import { afterAll, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import type { Manifest } from '../interop/manifests.ts';
 import { throughout, until } from '../interop/process.ts';
-import { clusterStories, SYSTEM } from './cluster.ts';
-import { addressesOf, daemonsOf, untilAddresses, useFairway } from './fairway.ts';
+import { SYSTEM } from './cluster.ts';
+import { addressesOf, daemonsOf, untilAddresses } from './fairway.ts';
+import { clusterStories, useFairway } from './stories.ts';
 import { loadBalancer } from './workload.ts';
 
 const FAIRWAY = join(import.meta.dirname, '../../bin/fairway');

@@ -4,7 +4,8 @@
 
 import { expect, it } from 'vitest';
 import type { Manifest } from '../interop/manifests.ts';
-import { clusterStories, fairway, SYSTEM, useCluster } from './cluster.ts';
+import { fairway, SYSTEM } from './cluster.ts';
+import { clusterStories, useCluster } from './stories.ts';
 
 type Question = readonly [verb: string, resource: string, group?: string, name?: string];
 

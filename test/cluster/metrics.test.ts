@@ -6,10 +6,11 @@ import { startFrr } from '../interop/frr.ts';
 import { node, type Place, ROUTER } from '../interop/lab.ts';
 import type { Manifest } from '../interop/manifests.ts';
 import { until } from '../interop/process.ts';
-import { type Cluster, clusterStories, SYSTEM } from './cluster.ts';
+import { type Cluster, SYSTEM } from './cluster.ts';
 import type { Pod } from './container.ts';
-import { ipPool, podsOf, speakerOn, untilAddresses, useFairway } from './fairway.ts';
+import { ipPool, podsOf, speakerOn, untilAddresses } from './fairway.ts';
 import { basics, ROUTER_AS, SPEAKER_AS, tor, untilGateways, VIP, web } from './routing.ts';
+import { clusterStories, useFairway } from './stories.ts';
 import { loadBalancer } from './workload.ts';
 
 const READER = 'reader';

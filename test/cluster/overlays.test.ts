@@ -8,9 +8,10 @@ import type { Manifest } from '../interop/manifests.ts';
 import { until } from '../interop/process.ts';
 import { keyOf, kustomized } from '../manifests/objects.ts';
 import { find } from '../manifests/tools.ts';
-import { type Cluster, clusterStories, placeOf } from './cluster.ts';
-import { daemonsOf, useFairway } from './fairway.ts';
+import { type Cluster, placeOf } from './cluster.ts';
+import { daemonsOf } from './fairway.ts';
 import { basics, ROUTER_AS, SPEAKER_AS, untilGateways, VIP, web } from './routing.ts';
+import { clusterStories, useFairway } from './stories.ts';
 
 const lacks = find('kustomize') === undefined ? ' (skipped: no kustomize)' : '';
 

@@ -5,9 +5,10 @@ import { expect, it } from 'vitest';
 import { type Frr, startFrr } from '../interop/frr.ts';
 import { gateways, node } from '../interop/lab.ts';
 import { until } from '../interop/process.ts';
-import { type Cluster, clusterStories } from './cluster.ts';
-import { addressesOf, restart, untilAddresses, useFairway } from './fairway.ts';
+import type { Cluster } from './cluster.ts';
+import { addressesOf, restart, untilAddresses } from './fairway.ts';
 import { basics, ROUTER_AS, SPEAKER_AS, untilGateways, untilSessions } from './routing.ts';
+import { clusterStories, useFairway } from './stories.ts';
 import { deployment, fetchFrom, loadBalancer, serve } from './workload.ts';
 
 const VIP = { ipv4: '203.0.113.0', ipv6: '2001:db8:f::' } as const;

@@ -7,9 +7,10 @@ import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
 import { until } from '../interop/process.ts';
 import type { KubeObject } from './api.ts';
-import { clusterStories, MANIFESTS, placeOf, readManifests, SYSTEM } from './cluster.ts';
+import { MANIFESTS, placeOf, readManifests, SYSTEM } from './cluster.ts';
 import type { Pod } from './container.ts';
-import { ipPool, podsOf, useFairway } from './fairway.ts';
+import { ipPool, podsOf } from './fairway.ts';
+import { clusterStories, useFairway } from './stories.ts';
 
 /** Processes whose metrics are scraped, and how many Pods each has here. */
 const PODS = { controller: 2, speaker: 1 } as const;

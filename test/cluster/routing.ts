@@ -1,12 +1,11 @@
 // What stories of BGP on a cluster have in common: the configuration of a first session, and the questions that a
 // router is asked.
 
-import { afterEach } from 'vitest';
-import { type Frr, startFrr } from '../interop/frr.ts';
+import type { Frr } from '../interop/frr.ts';
 import { gateways, node, ROUTER } from '../interop/lab.ts';
 import { bgpPeer, type Manifest } from '../interop/manifests.ts';
 import { until } from '../interop/process.ts';
-import type { RouterOptions, RouterPath } from '../interop/router.ts';
+import type { RouterPath } from '../interop/router.ts';
 import type { Cluster } from './cluster.ts';
 import { bgpAdvertisement, ipPool } from './fairway.ts';
 import { loadBalancer, serve } from './workload.ts';
@@ -51,75 +50,6 @@ export const PLAIN_NODE = {
     { type: 'NetworkUnavailable', status: 'False' },
   ],
 };
-
-/**
- * A router, and addresses, of a story's own: a route that another story withdrew a moment ago would be held back for a
- * while before it is announced again.
- */
-export class StoryRouter {
-  readonly #cluster: Cluster;
-  #story = 0;
-  #frr: Frr | undefined;
-
-  constructor(cluster: Cluster) {
-    this.#cluster = cluster;
-  }
-
-  /** FRR as a neighbour of both nodes. */
-  async start(change: Partial<RouterOptions> = {}): Promise<Frr> {
-    const families = ['ipv4', 'ipv6'] as const;
-    const peers = [1, 2].map((i) => ({ address: node(i).ipv4, as: SPEAKER_AS, families }));
-    this.#frr = await startFrr(this.#cluster.lab, { as: ROUTER_AS, peers, ...change });
-    return this.#frr;
-  }
-
-  /** The `at`-th address of the pool. */
-  address(at: number): string {
-    return `198.19.${this.#story}.${at}`;
-  }
-
-  /** The pool's first addresses, which the first Service gets. */
-  get vip(): string {
-    return this.address(0);
-  }
-  get vip6(): string {
-    return `2001:db8:f:${this.#story}::`;
-  }
-  get route(): string {
-    return `${this.vip}/32`;
-  }
-  get route6(): string {
-    return `${this.vip6}/128`;
-  }
-
-  get pool(): Manifest {
-    return ipPool('main', [`${this.vip}/24`, `${this.vip6}/64`]);
-  }
-
-  basics(): Manifest[] {
-    return basics(this.vip, this.vip6);
-  }
-
-  async end(): Promise<void> {
-    await this.#frr?.stop();
-    this.#frr = undefined;
-    this.#story += 1;
-  }
-}
-
-/** A router for each story that starts one; nodes are as they were after it. */
-export function useRouter(cluster: Cluster): StoryRouter {
-  const router = new StoryRouter(cluster);
-  afterEach(async () => {
-    await router.end();
-    const labels = { rack: null, [EXCLUDED]: null };
-    for (const name of cluster.nodes) {
-      await cluster.api.patch(nodeObject(name), { metadata: { labels } });
-      await cluster.api.patchStatus(nodeObject(name), PLAIN_NODE);
-    }
-  });
-  return router;
-}
 
 export const EXCLUDED = 'node.kubernetes.io/exclude-from-external-load-balancers';
 

@@ -6,9 +6,10 @@ import type { Frr } from '../interop/frr.ts';
 import { gateways, node } from '../interop/lab.ts';
 import { throughout, until } from '../interop/process.ts';
 import type { KubeObject } from './api.ts';
-import { type Cluster, CRDS, clusterStories, placeOf, SYSTEM } from './cluster.ts';
-import { bgpAdvertisement, ipPool, speakerOn, untilAddresses, useFairway } from './fairway.ts';
-import { ALL, tor, untilGateways, untilSessions, useRouter, web } from './routing.ts';
+import { type Cluster, CRDS, placeOf, SYSTEM } from './cluster.ts';
+import { bgpAdvertisement, ipPool, speakerOn, untilAddresses } from './fairway.ts';
+import { ALL, tor, untilGateways, untilSessions, web } from './routing.ts';
+import { clusterStories, useFairway, useRouter } from './stories.ts';
 import { loadBalancer, serve } from './workload.ts';
 
 interface Knowledge {

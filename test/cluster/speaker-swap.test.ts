@@ -6,9 +6,10 @@ import { node } from '../interop/lab.ts';
 import type { Manifest } from '../interop/manifests.ts';
 import { throughout, until } from '../interop/process.ts';
 import type { KubeObject } from './api.ts';
-import { clusterStories, SYSTEM } from './cluster.ts';
-import { bgpType, eventsOf, restart, speakerOn, useFairway } from './fairway.ts';
-import { from, useRouter } from './routing.ts';
+import { SYSTEM } from './cluster.ts';
+import { bgpType, eventsOf, restart, speakerOn } from './fairway.ts';
+import { from } from './routing.ts';
+import { clusterStories, useFairway, useRouter } from './stories.ts';
 import { loadBalancer, serve } from './workload.ts';
 
 const ALL = ['create', 'delete', 'get', 'list', 'patch', 'update', 'watch'];

@@ -5,8 +5,9 @@ import { expect, it } from 'vitest';
 import type { Manifest } from '../interop/manifests.ts';
 import { throughout, until } from '../interop/process.ts';
 import { collectionPath } from './api.ts';
-import { type Cluster, clusterStories, fairway, SYSTEM, useCluster } from './cluster.ts';
-import { addressesOf, clear, eventsOf, ipPool, podsOf, untilAddresses, untilReady, useFairway } from './fairway.ts';
+import { type Cluster, fairway, SYSTEM } from './cluster.ts';
+import { addressesOf, clear, eventsOf, ipPool, podsOf, untilAddresses, untilReady } from './fairway.ts';
+import { clusterStories, useCluster, useFairway } from './stories.ts';
 import { loadBalancer } from './workload.ts';
 
 const ALL = ['create', 'delete', 'get', 'list', 'patch', 'update', 'watch'];

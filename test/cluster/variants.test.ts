@@ -9,7 +9,8 @@ import { chart, kustomized } from '../manifests/objects.ts';
 import { compare, type Definition } from '../manifests/readers.ts';
 import { find } from '../manifests/tools.ts';
 import { collectionPath } from './api.ts';
-import { CRDS, clusterStories, fairway, SYSTEM, useCluster } from './cluster.ts';
+import { CRDS, fairway, SYSTEM } from './cluster.ts';
+import { clusterStories, useCluster } from './stories.ts';
 
 /** Kinds of the Prometheus operator are not served here. */
 const isServed = ({ apiVersion }: ApiObject): boolean => !apiVersion.startsWith('monitoring.coreos.com/');

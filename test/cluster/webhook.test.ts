@@ -6,8 +6,9 @@ import { expect, it } from 'vitest';
 import { bgpPeer, type Manifest } from '../interop/manifests.ts';
 import { until } from '../interop/process.ts';
 import { type KubeObject, Refused } from './api.ts';
-import { APP, clusterStories, SYSTEM } from './cluster.ts';
-import { bgpAdvertisement, bgpType, ipPool, podsOf, untilReady, useFairway } from './fairway.ts';
+import { APP, SYSTEM } from './cluster.ts';
+import { bgpAdvertisement, bgpType, ipPool, podsOf, untilReady } from './fairway.ts';
+import { clusterStories, useFairway } from './stories.ts';
 
 const V1BETA1 = 'metallb.io/v1beta1';
 const ours = (kind: string, name: string, spec: object, namespace = SYSTEM): Manifest => ({
