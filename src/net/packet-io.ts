@@ -55,8 +55,15 @@ export type PacketEvent =
       readonly bytes: Uint8Array;
     }
   | { readonly on: 'frame'; readonly link: string; readonly bytes: Uint8Array }
-  /** Opened (no `error`), refused, or broken later. */
-  | { readonly on: 'socket'; readonly socket: SocketName; readonly error?: SystemError };
+  /** Opened (no `error`), refused, or broken later: with its link gone, for one. What has an error is closed. */
+  | { readonly on: 'socket'; readonly socket: SocketName; readonly error?: SystemError }
+  /** The kernel refused this one effect; its socket goes on. `about`: the socket's name; of groups, the link's. */
+  | {
+      readonly on: 'failed';
+      readonly effect: 'udp-send' | 'frame-send' | 'group-join' | 'group-leave' | 'links';
+      readonly about: SocketName;
+      readonly error: SystemError;
+    };
 
 export interface LinkState {
   readonly name: string;
