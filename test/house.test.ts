@@ -20,7 +20,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   bfd: ['net'],
   l2: ['net'],
   io: ['net'],
-  config: ['net'],
+  config: ['net', 'bfd'],
   plan: ['net', 'bgp', 'config'],
   k8s: ['net', 'config', 'plan'],
   speaker: ['net', 'bgp', 'plan'],

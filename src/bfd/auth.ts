@@ -6,7 +6,13 @@ import { createHash } from 'node:crypto';
 import type { ControlPacket, DropReason } from './packet.ts';
 import { MANDATORY_OCTETS, SECTION_HEADER_OCTETS } from './packet.ts';
 
-export type AuthenticationType = 'keyed-md5' | 'meticulous-keyed-md5' | 'keyed-sha1' | 'meticulous-keyed-sha1';
+export const AUTHENTICATION_TYPES = [
+  'keyed-md5',
+  'meticulous-keyed-md5',
+  'keyed-sha1',
+  'meticulous-keyed-sha1',
+] as const;
+export type AuthenticationType = (typeof AUTHENTICATION_TYPES)[number];
 
 /** Key and digest are equally long: 16 octets for MD5, 20 for SHA1. */
 interface Method {
@@ -32,8 +38,10 @@ export interface Key {
   readonly secret: Uint8Array;
 }
 
-/** What is wrong with a key, or undefined. */
-export function keyFault(key: Key): string | undefined {
+/** What is wrong with a key, or undefined; of the secret only its octets are counted. */
+export function keyFault(
+  key: Omit<Key, 'secret'> & { readonly secret: { readonly length: number } },
+): string | undefined {
   const { octets } = METHODS[key.type];
   if (!Number.isInteger(key.id) || key.id < 0 || key.id > 255) return `key id ${key.id} is not within 0-255`;
   if (key.secret.length === 0) return 'the key is empty';

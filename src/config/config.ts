@@ -1,6 +1,7 @@
 // The whole configuration as one unit: made by `parseConfig` from the custom resources, or refused with the reason.
 // Node and namespace selectors are resolved here, against the Nodes and Namespaces of the moment.
 
+import type { AuthenticationType } from '../bfd/auth.ts';
 import type { Ip, Prefix } from '../net/address.ts';
 import type { Secret } from '../net/secret.ts';
 import type { PrefixLimit } from './resource.ts';
@@ -102,4 +103,10 @@ export interface BfdProfile {
   readonly echoMode: boolean;
   readonly passiveMode: boolean;
   readonly minimumTtl: number;
+  /** RFC 5880 §6.7. */
+  readonly authentication?: {
+    readonly type: AuthenticationType;
+    readonly keyId: number;
+    readonly secret: Secret;
+  };
 }

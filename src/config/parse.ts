@@ -36,8 +36,9 @@ function parseAll(resources: Resources, { bgpType, namespace }: ParseOptions): C
   const [first] = faults;
   // nobody chose a mode: what only FRR cannot do is done and told
   if (first !== undefined && bgpType !== 'unset') throw new Refused(first);
-  const profiles = parseBfdProfiles(resources.bfdProfiles);
-  const peers = parsePeers(resources.peers, { profiles, secrets: resources.secrets, namespace });
+  const { secrets } = resources;
+  const profiles = parseBfdProfiles(resources.bfdProfiles, { secrets, namespace });
+  const peers = parsePeers(resources.peers, { profiles, secrets, namespace });
   const pools = parseAnnouncedPools(resources);
   refuseEchoForIpv6(pools, peers, profiles);
   return {

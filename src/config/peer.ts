@@ -7,11 +7,11 @@ import type { BfdProfile, Peer } from './config.ts';
 import { formatDuration } from './duration.ts';
 import type { Fields } from './fields.ts';
 import { about, quoted, refuse, refuseForNow, worded } from './invalid.ts';
-import type { BGPPeerResource, PrefixLimit, SecretResource } from './resource.ts';
+import { type PasswordContext, passwordFrom } from './password.ts';
+import type { BGPPeerResource, PrefixLimit } from './resource.ts';
 import { compileSelectors, refuseDuplicateSelectors, type Selector } from './selector.ts';
 
 const ASN = { min: 0, max: 0xffffffff };
-const BASIC_AUTH = 'kubernetes.io/basic-auth';
 
 /** A time that was not given stays out. */
 type GivenTimes = Pick<BGPPeerResource, 'holdTimeMs' | 'keepaliveTimeMs' | 'connectTimeMs'>;
@@ -108,11 +108,9 @@ function readConnectTime(spec: Fields): number | undefined {
   return ms;
 }
 
-export interface PeerContext {
+/** The namespace is also where a peer is whose object does not say. */
+export interface PeerContext extends PasswordContext {
   readonly profiles: ReadonlyMap<string, BfdProfile>;
-  readonly secrets: readonly SecretResource[];
-  /** Where Secrets are looked up, and where a peer is whose object does not say. */
-  readonly namespace: string;
 }
 
 /** In the order given. */
@@ -258,20 +256,6 @@ function parsePassword(resource: BGPPeerResource, context: PeerContext): Secret 
   }
   return worded(
     (why) => `${why}\nfailed to parse peer ${name} password secret`,
-    () => passwordFrom(passwordSecret, peer, context),
+    () => passwordFrom(passwordSecret, `peer config ${peer}`, 'spec.passwordSecret.name', context),
   );
-}
-
-function passwordFrom(secretName: string, peer: string, { secrets, namespace }: PeerContext): Secret {
-  const field = 'spec.passwordSecret.name';
-  const secret = secrets.find(({ name }) => name === secretName);
-  if (secret === undefined) {
-    return refuseForNow('secret', `secret ref not found for peer config ${peer}`, field);
-  }
-  const reference = `${quoted(namespace)}/${quoted(secretName)}`;
-  if (secret.type !== BASIC_AUTH) {
-    // MetalLB's text ends in a blank
-    refuse('secret', `secret type mismatch on ${reference}, type ${quoted(BASIC_AUTH)} is expected `, field);
-  }
-  return secret.data.get('password') ?? refuse('secret', `password not specified in the secret ${reference}`, field);
 }

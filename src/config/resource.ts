@@ -1,6 +1,7 @@
 // API objects as they come from YAML or JSON, and what the configuration is made of: the custom resources read strictly
 // into their own shapes, with Secrets, Nodes and Namespaces beside them.
 
+import type { AuthenticationType } from '../bfd/auth.ts';
 import type { Secret } from '../net/secret.ts';
 import type { LabelSelector } from './selector.ts';
 
@@ -120,6 +121,12 @@ export interface BFDProfileResource {
   readonly echoMode: boolean;
   readonly passiveMode: boolean;
   readonly minimumTtl?: number;
+  /** Ours, optional; `secretRef` names a Secret in MetalLB's namespace. */
+  readonly authentication?: {
+    readonly type: AuthenticationType;
+    readonly keyID: number;
+    readonly secretRef: string;
+  };
 }
 
 export interface CommunityResource {

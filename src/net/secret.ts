@@ -6,10 +6,13 @@ export class Secret {
   readonly #text: string;
   /** Equal for equal secrets, of no use to learn them within one process: for comparing configurations. */
   readonly fingerprint: string;
+  /** Its length in UTF-8. */
+  readonly octets: number;
 
   constructor(text: string) {
     this.#text = text;
     this.fingerprint = createHash('sha256').update(text).digest('hex');
+    this.octets = Buffer.byteLength(text);
   }
 
   reveal(): string {
