@@ -89,17 +89,19 @@ export function authenticate(
   if (ofType.length === 0) return { drop: 'auth-type' };
   const { keyId, sequence } = section;
   if (keyId === undefined || sequence === undefined) return { drop: 'auth-length' };
-  const key = ofType.find(({ id }) => id === keyId);
-  if (key === undefined) return { drop: 'auth-key' };
+  const ofId = ofType.filter(({ id }) => id === keyId);
+  const [first] = ofId;
+  if (first === undefined) return { drop: 'auth-key' };
   const length = payload[3] ?? 0;
-  if (section.length !== sectionOctets(key) || length !== MANDATORY_OCTETS + section.length) {
+  if (section.length !== sectionOctets(first) || length !== MANDATORY_OCTETS + section.length) {
     return { drop: 'auth-length' };
   }
   // RFC 5880 §6.7.3 looks at the sequence number first; a forged packet could then set the first one that is believed.
   const bytes = payload.subarray(0, length);
-  if (!sameOctets(digest(bytes, key), bytes.subarray(MANDATORY_OCTETS + SECTION_HEADER_OCTETS))) {
-    return { drop: 'auth-digest' };
-  }
+  const told = bytes.subarray(MANDATORY_OCTETS + SECTION_HEADER_OCTETS);
+  // while a key is exchanged, the old and the new one may have one id
+  const key = ofId.find((each) => sameOctets(digest(bytes, each), told));
+  if (key === undefined) return { drop: 'auth-digest' };
   if (known !== undefined) {
     // RFC 5880 §6.7.3, §6.7.4: known (meticulous: known + 1) to known + 3 × DetectMult, in circular 32-bit arithmetic. The
     // letter has this side's multiplier; with the greater one, a peer may lose as many packets as its own allows.

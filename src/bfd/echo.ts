@@ -8,7 +8,7 @@ import type { Session } from './variables.ts';
 
 const ECHO_OCTETS = 8;
 
-/** A new echo. Its token is remembered until it or a later one comes back, a Detection Time at most: then all is over. */
+/** A new echo. Its token is remembered until it or a later one comes back, or for twice a Detection Time. */
 export function composeEcho(session: Session, tick: Tick): Uint8Array {
   const token = Math.floor(tick.random * 2 ** 32);
   const bytes = new Uint8Array(ECHO_OCTETS);
@@ -16,7 +16,8 @@ export function composeEcho(session: Session, tick: Tick): Uint8Array {
   view.setUint32(0, session.localDiscriminator);
   view.setUint32(4, token);
   const { echo, timers } = session;
-  session.echo = { ...echo, outstanding: [...echo.outstanding, token] };
+  const most = 2 * session.parameters.detectMult;
+  session.echo = { ...echo, outstanding: [...echo.outstanding, token].slice(-most) };
   session.timers = { ...timers, echoTransmit: tick.now + jittered(echo.intervalMs, tick.random) };
   return bytes;
 }
@@ -34,7 +35,7 @@ export function echoReturned(session: Session, bytes: Uint8Array, tick: Tick): b
   const { echo, timers } = session;
   const at = echo.outstanding.indexOf(token);
   if (at < 0) return false;
-  session.echo = { ...echo, outstanding: echo.outstanding.slice(at + 1) };
+  session.echo = { ...echo, outstanding: echo.outstanding.slice(at + 1), proven: true };
   session.timers = { ...timers, echoDetect: tick.now + echoDetectionTimeMs(session) };
   return true;
 }
@@ -53,11 +54,13 @@ function echoDetectionTimeMs({ parameters, echo }: Session): number {
 export function rescheduleEcho(session: Session, tick: Tick): void {
   const intervalMs = wantedEchoIntervalMs(session);
   if (intervalMs === session.echo.intervalMs) return;
-  session.echo = { intervalMs, outstanding: intervalMs === OFF ? [] : session.echo.outstanding };
   const off = intervalMs === OFF;
+  const { outstanding, proven } = session.echo;
+  session.echo = off ? { intervalMs, outstanding: [], proven: false } : { intervalMs, outstanding, proven };
   session.timers = {
     ...session.timers,
     echoTransmit: off ? OFF : tick.now,
-    echoDetect: off ? OFF : tick.now + echoDetectionTimeMs(session),
+    // a peer that loops in another way than it is asked to must not take the session down: what never came back fails nothing
+    echoDetect: off || !proven ? OFF : tick.now + echoDetectionTimeMs(session),
   };
 }

@@ -23,7 +23,10 @@ export type SessionEvent =
   | { readonly on: 'configure'; readonly parameters: SessionParameters }
   /** RFC 5880 §6.8.16: out of AdminDown, and into it. */
   | { readonly on: 'enable' }
-  | { readonly on: 'disable' };
+  | { readonly on: 'disable' }
+  /** RFC 5880 §6.2: a session that is Down, now or next, does not advance until it is released. */
+  | { readonly on: 'hold' }
+  | { readonly on: 'release' };
 
 /** Why a session changed its state. */
 export type Cause =
@@ -83,6 +86,7 @@ export function startSession(
     localDiscriminator,
     parameters,
     state: 'Down',
+    held: false,
     diagnostic: 0,
     since: tick.now,
     remote: UNHEARD,
@@ -95,7 +99,7 @@ export function startSession(
     lastSentAt: tick.now - intervals.txMs,
     lastHeardAt: -OFF,
     transmitIntervalMs: OFF,
-    echo: { intervalMs: OFF, outstanding: [] },
+    echo: { intervalMs: OFF, outstanding: [], proven: false },
     timers: { transmit: OFF, detect: OFF, forget: OFF, silence: OFF, echoTransmit: OFF, echoDetect: OFF },
     counters: { sent: 0, received: 0, echoesSent: 0, echoesReceived: 0, upEvents: 0, downEvents: 0, drops: {} },
   };
@@ -130,6 +134,12 @@ export function step(session: Session, event: SessionEvent, tick: Tick): Step<Se
       break;
     case 'disable':
       if (session.state !== 'AdminDown') disable(session, tick, effects);
+      break;
+    case 'hold':
+      session.held = true;
+      break;
+    case 'release':
+      session.held = false;
       break;
     default:
       return unreachable(event);
@@ -166,7 +176,8 @@ function onPacket(
     return;
   }
   session.counters = { ...session.counters, received: session.counters.received + 1 };
-  const next = RECEPTION[session.state][packet.state];
+  const held = session.held && session.state === 'Down';
+  const next = held ? 'Down' : RECEPTION[session.state][packet.state];
   const changed = next !== session.state;
   if (changed) enter(session, next, packet.state, tick, effects);
   // RFC 5880 §6.8.6: a Poll is answered at once, outside the schedule; the Final tells a new state as well as any packet

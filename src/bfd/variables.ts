@@ -69,6 +69,8 @@ export interface Session {
   readonly localDiscriminator: number;
   parameters: SessionParameters;
   state: SessionState;
+  /** RFC 5880 §6.2: kept in Down whatever the peer says. */
+  held: boolean;
   /** bfd.LocalDiag. */
   diagnostic: number;
   /** When the present state was entered. */
@@ -89,8 +91,8 @@ export interface Session {
   lastHeardAt: number;
   /** Between periodic packets, before jitter; OFF: none are sent. */
   transmitIntervalMs: number;
-  /** Tokens of the echoes that are under way, oldest first; the interval is OFF while none are sent. */
-  echo: { readonly intervalMs: number; readonly outstanding: readonly number[] };
+  /** Tokens of the echoes that are under way, oldest first; the interval is OFF while none are sent. `proven`: one came back. */
+  echo: { readonly intervalMs: number; readonly outstanding: readonly number[]; readonly proven: boolean };
   /** detect: one Detection Time of silence; forget: two; silence: an AdminDown session has said so for long enough. */
   timers: Timers<'transmit' | 'detect' | 'forget' | 'silence' | 'echoTransmit' | 'echoDetect'>;
   counters: SessionCounters;

@@ -12,6 +12,8 @@ import type { Session, SessionCounters } from './variables.ts';
 export interface SessionView {
   readonly session: string;
   readonly state: SessionState;
+  /** Kept in Down by this side. */
+  readonly held: boolean;
   readonly sinceMs: number;
   readonly diagnostic: string;
   readonly localDiscriminator: number;
@@ -53,6 +55,7 @@ export function viewSession(session: Session): SessionView {
   return {
     session: session.id,
     state: session.state,
+    held: session.held,
     sinceMs: session.since,
     diagnostic: diagnosticName(session.diagnostic),
     localDiscriminator: session.localDiscriminator,

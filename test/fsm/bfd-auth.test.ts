@@ -134,3 +134,16 @@ describe('a new key', () => {
     expect(driven.reports).toEqual([]);
   });
 });
+
+describe('two keys with one id', () => {
+  it('are both believed: a key may be exchanged for one of the same number', () => {
+    const next = key('meticulous-keyed-sha1', 'tomorrow', 7);
+    const driven = up(METICULOUS)
+      .retune({ keys: [next, METICULOUS] })
+      .hear({ state: 'Up' }, { by: [METICULOUS, 105] })
+      .hear({ state: 'Up' }, { by: [next, 106] })
+      .hear({ state: 'Up' }, { by: [key('meticulous-keyed-sha1', 'guess', 7), 107] });
+    expect(driven.session.counters.drops).toEqual({ 'auth-digest': 1 });
+    expect(driven.session.receivedSequence).toBe(106);
+  });
+});

@@ -150,10 +150,11 @@ const DO: Readonly<Record<Happening, (driven: Driven) => Driven>> = {
   'hears with TTL 254': (driven) => driven.hear({ state: 'AdminDown', poll: true }, { ttl: 254 }),
   'an echo': (driven) => driven.do({ on: 'echo', bytes: new Uint8Array(8) }),
   'echoes stop coming back': (driven) => {
-    // Both ends offer echoes; in Up the first one leaves and is lost.
+    // Both ends offer echoes; in Up the first one comes back, and what follows is lost.
     driven.retune({ echo: { transmitMs: 50, receiveMs: 50 } });
     driven.session.remote = { ...driven.session.remote, requiredMinEchoRxMs: 50 };
     driven.do({ on: 'tick' });
+    for (const { bytes } of driven.echoes) driven.do({ on: 'echo', bytes });
     driven.now += 3 * 50;
     return driven.do({ on: 'tick' });
   },
