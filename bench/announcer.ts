@@ -55,6 +55,7 @@ const planWith = (routes: Wanted): Plan => ({
   routes: new Map([[config.name, routes]]),
   services: new Map(),
   layer2: [],
+  candidacies: [],
 });
 const attributes: RouteAttributes = { key: '', communities: [], extendedCommunities: [], largeCommunities: [] };
 const prefixes = readFileSync(file, 'utf8').split('\n').map(prefix);

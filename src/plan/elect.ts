@@ -11,16 +11,16 @@ export interface Candidate {
   readonly score: number;
 }
 
-/** The whole order, first the owner. Two nodes never have one digest. */
-export function ranking(ip: Ip, candidates: readonly Candidate[]): readonly string[] {
+/** The whole order, first the one that should own the address. Two nodes never have one digest. */
+export function ranking(ip: Ip, candidates: readonly Candidate[]): readonly Candidate[] {
   return candidates
-    .map(({ node, score }) => ({ node, score, digest: digestOf(node, ip) }))
-    .sort((a, b) => b.score - a.score || (a.digest < b.digest ? -1 : 1))
-    .map(({ node }) => node);
+    .map((candidate) => ({ candidate, digest: digestOf(candidate.node, ip) }))
+    .sort((a, b) => b.candidate.score - a.candidate.score || (a.digest < b.digest ? -1 : 1))
+    .map(({ candidate }) => candidate);
 }
 
 /**
- * Owners by address, for the candidates that they were chosen from. Hashing is what costs: an answer is kept while its
+ * Orders by address, for the candidates that they were made from. Hashing is what costs: an answer is kept while its
  * candidates are the same, and forgotten when a whole generation did not ask for it.
  */
 export interface Election {
@@ -29,7 +29,7 @@ export interface Election {
 }
 
 interface Answers {
-  readonly owners: Map<Ip, { readonly among: readonly Candidate[]; readonly owner: string }>;
+  readonly orders: Map<Ip, { readonly among: readonly Candidate[]; readonly order: readonly Candidate[] }>;
   readonly candidates: Map<string, readonly Candidate[]>;
 }
 
@@ -43,7 +43,7 @@ export function turnOver(election: Election): void {
   election.now = noAnswers();
 }
 
-/** The same list for the same candidates, whoever asks: `ownerOf` knows lists by identity. */
+/** The same list for the same candidates, whoever asks: `orderOf` knows lists by identity. */
 export function interned({ now, before }: Election, candidates: readonly Candidate[]): readonly Candidate[] {
   const text = JSON.stringify(candidates);
   const known = now.candidates.get(text) ?? before.candidates.get(text) ?? candidates;
@@ -51,33 +51,21 @@ export function interned({ now, before }: Election, candidates: readonly Candida
   return known;
 }
 
-/** The owner; undefined: no candidate. `candidates` come from `interned`. */
-export function ownerOf({ now, before }: Election, ip: Ip, candidates: readonly Candidate[]): string | undefined {
-  for (const { owners } of [now, before]) {
-    const known = owners.get(ip);
+/** The ranking; the same list while its candidates are the same. `candidates` come from `interned`. */
+export function orderOf({ now, before }: Election, ip: Ip, candidates: readonly Candidate[]): readonly Candidate[] {
+  for (const { orders } of [now, before]) {
+    const known = orders.get(ip);
     if (known?.among !== candidates) continue;
-    now.owners.set(ip, known);
-    return known.owner;
+    now.orders.set(ip, known);
+    return known.order;
   }
-  const owner = first(ip, candidates);
-  if (owner !== undefined) now.owners.set(ip, { among: candidates, owner });
-  return owner;
-}
-
-/** The first of the ranking, without hashing those whose score is too low. */
-function first(ip: Ip, candidates: readonly Candidate[]): string | undefined {
-  const best = candidates.reduce((highest, { score }) => Math.max(highest, score), 0);
-  let lowest: { readonly node: string; readonly digest: string } | undefined;
-  for (const { node, score } of candidates) {
-    if (score < best) continue;
-    const digest = digestOf(node, ip);
-    if (lowest === undefined || digest < lowest.digest) lowest = { node, digest };
-  }
-  return lowest?.node;
+  const order = ranking(ip, candidates);
+  now.orders.set(ip, { among: candidates, order });
+  return order;
 }
 
 function noAnswers(): Answers {
-  return { owners: new Map(), candidates: new Map() };
+  return { orders: new Map(), candidates: new Map() };
 }
 
 /** As hexadecimal digits, which order as the octets do. */

@@ -45,7 +45,12 @@ export type AnnouncementReason =
   | 'ipNotAllowed'
   | 'sharedIPWithServiceSelector'
   | 'noPeer'
-  | 'noPeerForFamily';
+  | 'noPeerForFamily'
+  | 'ownerStillAnswers'
+  | 'stranger'
+  | 'leftToMetalLB'
+  | 'noInterface'
+  | 'notYetClaimed';
 
 /** What a reason means, whatever the Service, and what its owner can do. One or two sentences each. */
 export interface Explanation {
@@ -171,6 +176,26 @@ export const REASONS: Readonly<Record<RefusalReason, Explanation>> = {
   noPeerForFamily: announcement(
     'The sessions of this node do not carry the address family of the prefix.',
     'Set `dualStackAddressFamily: true` on a BGPPeer, or add a peer with an address of that family.',
+  ),
+  ownerStillAnswers: announcement(
+    'The speaker that answered for the address is not heard any more, but its node still answers on the LAN: it keeps the address.',
+    'See why the speakers do not hear each other: UDP 7946 between the nodes, the memberlist Secret, the speaker of that node. If the node is cut off by a switch that answers in its place, switch that off.',
+  ),
+  stranger: announcement(
+    'A machine that is no node of the cluster answers for the address on the LAN (RFC 5227). The Event `AddressConflict` and the log tell its MAC.',
+    'Take the address from that machine, or from the pool. It is asked again every 10 seconds. `--l2-conflict=warn` answers all the same.',
+  ),
+  leftToMetalLB: announcement(
+    "A speaker of MetalLB runs on a node that may answer for the address, so it is MetalLB's for now.",
+    "Nothing, while MetalLB is being replaced: with its last speaker the address is taken over. Else remove MetalLB's speakers.",
+  ),
+  noInterface: announcement(
+    'No interface of the node can answer for the address: none of those that the L2Advertisement names is there, up and a LAN, all are excluded, or the speaker may not open raw sockets.',
+    'Look at `interfaces` of the L2Advertisement, at the ConfigMap `metallb-excludel2`, at the state of the interfaces, and in the log for the capability NET_RAW.',
+  ),
+  notYetClaimed: announcement(
+    'Nobody is heard answering for the address. A node that started, or that is not the first in order, waits before it takes one.',
+    'Nothing, if it ends within two seconds. Else look at the log of the speaker and at `layer2` of its state.',
   ),
 };
 

@@ -1,11 +1,12 @@
 // The layer-2 half of a Service on one node: who of all nodes answers for its addresses, and on which interfaces. The
-// election is over all matching advertisements, not those of this node, so that every node comes to the same owner.
-// Called by plan. Who is alive on the segment is not asked here: every Node counts.
+// election is over all matching advertisements, not those of this node, so that every node comes to the same order.
+// Called by plan. Who is alive on the segment is not asked here: every Node counts, and what the LAN makes of it is laid
+// over the plan by `ownership`.
 
 import type { L2Advertisement, Pool } from '../config/config.ts';
 import { matchesAny } from '../config/selector.ts';
 import type { Ip } from '../net/address.ts';
-import { type Candidate, type Election, interned, ownerOf } from './elect.ts';
+import { type Candidate, type Election, interned, orderOf } from './elect.ts';
 import type { AnnouncementReason, Refusal } from './explain.ts';
 import type { Endpoint, Service, ServiceKey } from './snapshot.ts';
 
@@ -15,6 +16,21 @@ export interface Layer2Claim {
   readonly ip: Ip;
   /** Empty: all interfaces. Sorted. */
   readonly interfaces: readonly string[];
+}
+
+/** An address of a Service that an L2Advertisement selects on this node, and the nodes that may answer for it. */
+export interface Candidacy extends Layer2Claim {
+  /**
+   * In the order of the election; never empty. This node need not be one of them: then it hands over what it answers for,
+   * and bears witness.
+   */
+  readonly candidates: readonly Candidate[];
+}
+
+/** What comes of a Service here: answered for by the snapshot or not; `candidacies`: who may. */
+export interface Layer2Half {
+  readonly claims: readonly Layer2Claim[] | Refusal;
+  readonly candidacies: readonly Candidacy[];
 }
 
 /** What all Services of one pool have in common on one node. */
@@ -38,13 +54,13 @@ export function layer2Pool(pool: Pool, node: string, usable: readonly string[]):
   return { pool, node, usable, choices: new Map() };
 }
 
-export function claimsFor(
+export function layer2For(
   { pool, node, usable, choices }: Layer2Pool,
   election: Election,
   service: Service,
   ips: readonly Ip[],
   endpoints: readonly Endpoint[],
-): readonly Layer2Claim[] | Refusal {
+): Layer2Half {
   if (!endpoints.some(({ canServe }) => canServe)) return no('notOwner', 'no node may: no endpoint can serve');
   const matches = ({ serviceSelectors }: L2Advertisement): boolean => matchesAny(serviceSelectors, service.labels);
   const matching = pool.l2Advertisements.every(matches) ? pool.l2Advertisements : pool.l2Advertisements.filter(matches);
@@ -64,11 +80,16 @@ export function claimsFor(
       'noMatchingAdvertisement',
       `no L2Advertisement of pool ${pool.name} selects the Service and node ${node}`,
     );
-  const owner = electOwner(election, choice, service, ips, endpoints);
+  const candidates = elect(election, choice, service, ips, endpoints);
+  const [owner] = candidates;
   if (owner === undefined) return no('notOwner', 'no node may: none is usable and has an endpoint where one is needed');
-  if (owner !== node) return no('notOwner', `node ${owner} answers for it`);
   const { interfaces } = choice;
-  return ips.map((ip) => ({ service: service.key, ip, interfaces }));
+  const candidacies = ips.map((ip) => ({ service: service.key, ip, interfaces, candidates }));
+  const claims: Layer2Half['claims'] =
+    owner.node === node
+      ? candidacies.map(({ candidates: _, ...claim }) => claim)
+      : { reason: 'notOwner', message: `node ${owner.node} answers for it` };
+  return { claims, candidacies };
 }
 
 function choiceAmong(
@@ -96,20 +117,21 @@ function scoreOf(node: string, advertisements: readonly L2Advertisement[]): numb
   return advertisements.reduce((sum, { nodes, scores }) => sum + (nodes.has(node) ? (scores.get(node) ?? 0) : 0), 0);
 }
 
-function electOwner(
+/** All addresses of a Service follow the first one. */
+function elect(
   election: Election,
   { candidates }: Choice,
   service: Service,
   [first]: readonly Ip[],
   endpoints: readonly Endpoint[],
-): string | undefined {
-  if (first === undefined) return undefined;
-  if (service.trafficPolicy === 'Cluster') return ownerOf(election, first, candidates);
+): readonly Candidate[] {
+  if (first === undefined) return [];
+  if (service.trafficPolicy === 'Cluster') return orderOf(election, first, candidates);
   const local = new Set(endpoints.filter(({ canServe }) => canServe).map((endpoint) => endpoint.node));
   const withEndpoint = candidates.filter(({ node }) => local.has(node));
-  return ownerOf(election, first, interned(election, withEndpoint));
+  return orderOf(election, first, interned(election, withEndpoint));
 }
 
-function no(reason: AnnouncementReason, message: string): Refusal {
-  return { reason, message };
+function no(reason: AnnouncementReason, message: string): Layer2Half {
+  return { claims: { reason, message }, candidacies: [] };
 }

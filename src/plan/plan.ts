@@ -11,13 +11,13 @@ import { type BgpPool, bgpPool, type Grant, grantsFor } from './advertise.ts';
 import { notOurs } from './allocate.ts';
 import { createElection, type Election, turnOver } from './elect.ts';
 import type { Refusal } from './explain.ts';
-import { claimsFor, type Layer2Claim, type Layer2Pool, layer2Pool } from './layer2.ts';
+import { type Candidacy, type Layer2Claim, type Layer2Pool, layer2For, layer2Pool } from './layer2.ts';
 import { type NotServed, peersOf } from './peer.ts';
 import { indexPools, type PoolIndex, poolOf } from './pools.ts';
 import { addGrant, admits, createRoutes, type Routes, reachOf, removeGrant, settle } from './route.ts';
 import type { Endpoint, Node, Service, ServiceKey, Snapshot } from './snapshot.ts';
 
-export type { Layer2Claim } from './layer2.ts';
+export type { Candidacy, Layer2Claim } from './layer2.ts';
 
 export interface Plan {
   readonly node: string;
@@ -29,8 +29,10 @@ export interface Plan {
   readonly routes: ReadonlyMap<string, Wanted>;
   /** Every Service of type LoadBalancer of our class. */
   readonly services: ReadonlyMap<ServiceKey, ServicePlan>;
-  /** In no order that means anything. */
+  /** What this node answers for if every Node is alive. In no order that means anything. */
   readonly layer2: readonly Layer2Claim[];
+  /** All of them; the same list while none changed. In no order that means anything. */
+  readonly candidacies: readonly Candidacy[];
 }
 
 export interface ServicePlan {
@@ -39,6 +41,8 @@ export interface ServicePlan {
   /** Prefixes announced for it and to whom, or why not. A prefix may be an aggregate shared with other Services. */
   readonly bgp: { readonly announced: readonly BgpAnnouncement[] } | { readonly withheld: Refusal };
   readonly layer2: { readonly announced: readonly Layer2Claim[] } | { readonly withheld: Refusal };
+  /** Its addresses that are served by layer 2 here, and who may answer for them. */
+  readonly candidacies: readonly Candidacy[];
 }
 
 export interface BgpAnnouncement {
@@ -80,6 +84,7 @@ interface World {
 }
 
 const NO_ENDPOINTS: readonly Endpoint[] = [];
+const NOTHING = { ips: [], candidacies: [] } as const;
 const NOTHING_MADE: ReadonlyMap<ServiceKey, Made> = new Map();
 const NO_ATTRIBUTES: ReadonlyMap<string, RouteAttributes> = new Map();
 
@@ -110,7 +115,8 @@ export function plan(snapshot: Snapshot, node: string, memory: Memory = createMe
   const answer: Plan = {
     ...{ node, peers: world.peers, notServed: world.notServed, services: made },
     routes: goesOn && !changedRoutes ? last.plan.routes : routesOf(world.routes),
-    layer2: exchangeClaims(goesOn ? last.plan.layer2 : [], stale, fresh),
+    layer2: exchange(goesOn ? last.plan.layer2 : [], stale, fresh, claimsOf),
+    candidacies: exchange(goesOn ? last.plan.candidacies : [], stale, fresh, ({ candidacies }) => candidacies),
   };
   memory.last = { snapshot, world, made, plan: answer };
   return answer;
@@ -183,8 +189,8 @@ function remakeAll(before: ReadonlyMap<ServiceKey, Made>, world: World, election
 function withoutConfiguration({ services, settings }: Snapshot, node: string): Plan {
   const withheld = { withheld: { reason: 'noConfiguration', message: 'no configuration was accepted yet' } } as const;
   const ours = [...services.values()].filter((service) => notOurs(service, settings) === undefined);
-  const plans = ours.map(({ key }) => [key, { ips: [], bgp: withheld, layer2: withheld }] as const);
-  return { node, peers: [], notServed: [], routes: new Map(), services: new Map(plans), layer2: [] };
+  const plans = ours.map(({ key }) => [key, { ...NOTHING, bgp: withheld, layer2: withheld }] as const);
+  return { node, peers: [], notServed: [], routes: new Map(), services: new Map(plans), layer2: [], candidacies: [] };
 }
 
 function sameWorld(a: Snapshot, b: Snapshot): boolean {
@@ -224,16 +230,16 @@ function make(world: World, election: Election, service: Service, seen: readonly
   const found = addressesOf(world.pools, service);
   if ('reason' in found) {
     const withheld = { withheld: found };
-    return { ips: [], bgp: withheld, layer2: withheld, service, endpoints: seen, grants: [] };
+    return { ...NOTHING, bgp: withheld, layer2: withheld, service, endpoints: seen, grants: [] };
   }
   const { ips, pool } = found;
   const endpoints = seen ?? NO_ENDPOINTS;
   const granted = grantsFor(wanted(world.bgp, pool.name), service, ips, endpoints);
-  const claimed = claimsFor(wanted(world.layer2, pool.name), election, service, ips, endpoints);
+  const { claims, candidacies } = layer2For(wanted(world.layer2, pool.name), election, service, ips, endpoints);
   const bgp = 'reason' in granted ? { withheld: granted } : announced(world, granted);
-  const layer2 = 'reason' in claimed ? { withheld: claimed } : { announced: claimed };
+  const layer2 = 'reason' in claims ? { withheld: claims } : { announced: claims };
   const grants = 'reason' in granted ? [] : granted;
-  return { ips, pool: pool.name, bgp, layer2, service, endpoints: seen, grants };
+  return { ips, pool: pool.name, bgp, layer2, candidacies, service, endpoints: seen, grants };
 }
 
 /** What the Service was given, and the pool it is from, whether the pool would still give it out or not. */
@@ -286,16 +292,17 @@ function routesOf({ views }: Routes): ReadonlyMap<string, Wanted> {
   return new Map([...views].map(([peer, view]) => [peer, view.wanted]));
 }
 
-/** The same list when no claim came or went. */
-function exchangeClaims(
-  before: readonly Layer2Claim[],
+/** The same list when nothing of it came or went. */
+function exchange<T>(
+  before: readonly T[],
   stale: readonly Made[],
   fresh: readonly Made[],
-): readonly Layer2Claim[] {
-  const gone = new Set(stale.flatMap(claimsOf));
-  const come = fresh.flatMap(claimsOf);
+  of: (made: Made) => readonly T[],
+): readonly T[] {
+  const gone = new Set(stale.flatMap(of));
+  const come = fresh.flatMap(of);
   if (gone.size + come.length === 0) return before;
-  return [...(gone.size === 0 ? before : before.filter((claim) => !gone.has(claim))), ...come];
+  return [...(gone.size === 0 ? before : before.filter((each) => !gone.has(each))), ...come];
 }
 
 function claimsOf({ layer2 }: Made): readonly Layer2Claim[] {

@@ -89,13 +89,14 @@ describe('log lines', () => {
     ...{ ips: [ip('192.0.2.1')], pool: 'main' },
     bgp: { announced: [{ prefix: '192.0.2.1/32' as never, peers: ['tor'] }] },
     layer2: { announced: [] },
+    candidacies: [],
   };
   const withheld: ServicePlan = {
     ...announced,
     bgp: { withheld: { reason: 'noEndpoints', message: 'no endpoint can serve' } },
   };
   const plan = (services: Readonly<Record<string, ServicePlan>>, peers: readonly PeerConfig[] = [peer]): Plan => ({
-    ...{ node: 'n1', peers, notServed: [], routes: new Map(), layer2: [] },
+    ...{ node: 'n1', peers, notServed: [], routes: new Map(), layer2: [], candidacies: [] },
     services: new Map(Object.entries(services)),
   });
   const events = (lines: Iterable<Line>) =>

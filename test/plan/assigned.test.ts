@@ -6,12 +6,12 @@ import { assignedSince } from '../../src/plan/assigned.ts';
 import type { Plan, ServicePlan } from '../../src/plan/plan.ts';
 import { ip } from './cluster.ts';
 
-const LAYER2 = { withheld: { reason: 'notOwner', message: '' } } as const;
+const LAYER2 = { layer2: { withheld: { reason: 'notOwner', message: '' } }, candidacies: [] } as const;
 
 function at(address: string, ...peers: readonly string[]): ServicePlan {
-  return { ips: [ip(address)], bgp: { announced: [{ prefix: hostPrefix(ip(address)), peers }] }, layer2: LAYER2 };
+  return { ips: [ip(address)], bgp: { announced: [{ prefix: hostPrefix(ip(address)), peers }] }, ...LAYER2 };
 }
-const WITHHELD: ServicePlan = { ips: [], bgp: { withheld: { reason: 'noEndpoints', message: '' } }, layer2: LAYER2 };
+const WITHHELD: ServicePlan = { ips: [], bgp: { withheld: { reason: 'noEndpoints', message: '' } }, ...LAYER2 };
 const plan = (services: Record<string, ServicePlan>): Plan['services'] => new Map(Object.entries(services));
 const nobody = () => false;
 

@@ -16,7 +16,7 @@ import { ip, prefix } from './cluster.ts';
 
 const POD = { apiVersion: 'v1', kind: 'Pod', name: 'speaker-1', uid: 'pod-1' };
 const CONTEXT: BgpStatusContext = { node: 'n1', namespace: 'metallb-system', owner: POD };
-const LAYER2 = { withheld: { reason: 'notOwner', message: '' } } as const;
+const LAYER2 = { layer2: { withheld: { reason: 'notOwner', message: '' } }, candidacies: [] } as const;
 
 function announced(...peers: readonly string[]): ServicePlan {
   const prefixes = [prefix('203.0.113.1/32'), prefix('203.0.113.2/32')];
@@ -30,10 +30,10 @@ function announced(...peers: readonly string[]): ServicePlan {
         peers: peers.filter((_, i) => i !== at || peers.length < 2),
       })),
     },
-    layer2: LAYER2,
+    ...LAYER2,
   };
 }
-const WITHHELD: ServicePlan = { ips: [], bgp: { withheld: { reason: 'noEndpoints', message: '' } }, layer2: LAYER2 };
+const WITHHELD: ServicePlan = { ips: [], bgp: { withheld: { reason: 'noEndpoints', message: '' } }, ...LAYER2 };
 
 function seen(object: object): ReadonlyMap<string, readonly SeenBgpStatus[]> {
   return seenAll([object]);

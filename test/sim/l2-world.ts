@@ -166,12 +166,10 @@ export class LanWorld {
     const running = this.nodes.filter(({ metallb, running: up, powered }) => metallb && up && powered);
     return this.vips.map((ip) => {
       const candidates = candidatesOf(ip).map((node) => ({ node, score: this.scores.get(node) ?? 0 }));
-      const scores = new Map(candidates.map(({ node, score }) => [node, score]));
-      const order = ranking(ip, candidates).map((node) => ({ node, score: scores.get(node) ?? 0 }));
-      const foreign = running.some(({ name }) => scores.has(name));
+      const foreign = running.some(({ name }) => candidates.some(({ node }) => node === name));
       return {
         ip,
-        candidates: order,
+        candidates: ranking(ip, candidates),
         foreign,
         established: this.hasStatus || this.now > 5_000,
         controls: CONTROLS as never,
@@ -280,7 +278,7 @@ export class LanWorld {
       ip,
       theirs.map(({ name }) => ({ node: name, score: this.scores.get(name) ?? 0 })),
     );
-    return theirs.find(({ name }) => name === first);
+    return theirs.find(({ name }) => name === first?.node);
   }
 
   give(node: NodeModel, event: OwnerEvent): void {

@@ -1,0 +1,118 @@
+// What the LAN made of a plan: the plan says who may answer for an address, the packet thread who does. Laid over the
+// plan here, for all who tell of it: statuses, Events, metrics, log, state. Nothing is decided by it. Called by process.
+
+import type { Ip, Mac } from '../net/address.ts';
+import type { Refusal } from './explain.ts';
+import type { Candidacy, Plan, ServicePlan } from './plan.ts';
+import type { ServiceKey } from './snapshot.ts';
+
+/** How it stands with one address on one link of this node. */
+export type Standing =
+  | { readonly is: 'answered' }
+  /** A node is heard claiming it. */
+  | { readonly is: 'owned'; readonly by: string }
+  /** Its owner is not heard, or nobody knows it, yet a node of ours answers for it on the LAN. */
+  | { readonly is: 'still-answered'; readonly by?: string }
+  | { readonly is: 'taken'; readonly mac: Mac }
+  /** A speaker of MetalLB may answer. */
+  | { readonly is: 'foreign' }
+  /** It is vacant, or was until just now: asked for, or not this node's turn yet. */
+  | { readonly is: 'waiting' };
+
+/** By address, on every link of this node that serves it. The same list while nothing of it changes. */
+export type Ownership = ReadonlyMap<Ip, readonly Standing[]>;
+
+/** What was made for each Service last, and from what. */
+export interface OwnershipMemory {
+  made: ReadonlyMap<ServiceKey, Made>;
+}
+
+interface Made {
+  readonly from: ServicePlan;
+  readonly standings: readonly (readonly Standing[] | undefined)[];
+  readonly plan: ServicePlan;
+}
+
+export function createOwnershipMemory(): OwnershipMemory {
+  return { made: new Map() };
+}
+
+/**
+ * The Services as they are served: `layer2` is announced where this node answers now, else withheld with what is in the
+ * way. The same object for a Service while nothing of it changed. `ownership` undefined: nothing is known yet.
+ */
+export function asServed(
+  memory: OwnershipMemory,
+  services: Plan['services'],
+  ownership: Ownership | undefined,
+): Plan['services'] {
+  const made = new Map<ServiceKey, Made>();
+  const served = new Map<ServiceKey, ServicePlan>();
+  for (const [key, from] of services) {
+    if (from.candidacies.length === 0) {
+      served.set(key, from);
+      continue;
+    }
+    const standings = from.candidacies.map(({ ip }) => ownership?.get(ip));
+    const before = memory.made.get(key);
+    const same = before?.from === from && before.standings.every((each, at) => each === standings[at]);
+    const one = same ? before : { from, standings, plan: { ...from, layer2: halfOf(from.candidacies, ownership) } };
+    made.set(key, one);
+    served.set(key, one.plan);
+  }
+  memory.made = made;
+  return served;
+}
+
+function halfOf(candidacies: readonly Candidacy[], ownership: Ownership | undefined): ServicePlan['layer2'] {
+  if (ownership === undefined)
+    return { withheld: { reason: 'notYetClaimed', message: 'what the LAN says is not known yet' } };
+  const standingsOf = ({ ip }: Candidacy) => ownership.get(ip) ?? [];
+  const answered = candidacies.filter((each) => standingsOf(each).some(({ is }) => is === 'answered'));
+  if (answered.length > 0)
+    return { announced: answered.map(({ service, ip, interfaces }) => ({ service, ip, interfaces })) };
+  const refusals = candidacies.map((each) => refusalOf(each, standingsOf(each)));
+  return { withheld: refusals.toSorted((a, b) => weight(b) - weight(a))[0] ?? unserved() };
+}
+
+/** What calls for somebody to act goes first. */
+const WEIGHTS: Partial<Record<Refusal['reason'], number>> = {
+  stranger: 5,
+  noInterface: 4,
+  ownerStillAnswers: 3,
+  leftToMetalLB: 2,
+  notYetClaimed: 1,
+};
+
+function weight({ reason }: Refusal): number {
+  return WEIGHTS[reason] ?? 0;
+}
+
+function refusalOf({ ip, interfaces }: Candidacy, standings: readonly Standing[]): Refusal {
+  const refusals = standings.flatMap((standing) => whyNot(ip, standing) ?? []);
+  return refusals.toSorted((a, b) => weight(b) - weight(a))[0] ?? unserved(interfaces);
+}
+
+function whyNot(ip: Ip, standing: Standing): Refusal | undefined {
+  switch (standing.is) {
+    case 'answered':
+      return undefined;
+    case 'owned':
+      return { reason: 'notOwner', message: `node ${standing.by} answers for ${ip}` };
+    case 'still-answered': {
+      const who = standing.by === undefined ? 'a node that is not heard' : `node ${standing.by} is not heard, yet it`;
+      return { reason: 'ownerStillAnswers', message: `${who} still answers for ${ip}` };
+    }
+    case 'taken':
+      return { reason: 'stranger', message: `${standing.mac}, which is no node of ours, answers for ${ip}` };
+    case 'foreign':
+      return { reason: 'leftToMetalLB', message: `a speaker of MetalLB may answer for ${ip}` };
+    case 'waiting':
+      return { reason: 'notYetClaimed', message: `nobody is heard answering for ${ip}; another node may go first` };
+  }
+}
+
+function unserved(interfaces: readonly string[] = []): Refusal {
+  const which = interfaces.length > 0 ? `none of the interfaces ${interfaces.join(', ')}` : 'no interface';
+  return { reason: 'noInterface', message: `${which} of this node can answer` };
+}

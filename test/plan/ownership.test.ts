@@ -1,0 +1,79 @@
+// What the LAN made of a plan: who tells of a Service tells what is, and what is in the way.
+
+import { describe, expect, it } from 'vitest';
+import { parseMac } from '../../src/net/address.ts';
+import { asServed, createOwnershipMemory, type Standing } from '../../src/plan/ownership.ts';
+import type { Plan, ServicePlan } from '../../src/plan/plan.ts';
+import { ip } from './cluster.ts';
+
+const [V4, V6] = [ip('203.0.113.1'), ip('2001:db8::1')];
+const mac = parseMac('02:00:00:00:00:99') ?? expect.fail('no MAC');
+const BGP = { withheld: { reason: 'noPeer', message: '' } } as const;
+
+function planned(interfaces: readonly string[] = [], ips = [V4]): ServicePlan {
+  const candidates = [{ node: 'n1', score: 0 }];
+  const candidacies = ips.map((each) => ({ service: 'app/web', ip: each, interfaces, candidates }));
+  return { ips, bgp: BGP, layer2: { announced: candidacies }, candidacies };
+}
+
+function halfFor(from: ServicePlan, ownership: Readonly<Record<string, readonly Standing[]>> | undefined) {
+  const services: Plan['services'] = new Map([['app/web', from]]);
+  const known = ownership === undefined ? undefined : new Map(Object.entries(ownership).map(([k, v]) => [ip(k), v]));
+  const { layer2 } = asServed(createOwnershipMemory(), services, known).get('app/web') ?? expect.fail('no Service');
+  return 'announced' in layer2 ? layer2.announced.map((claim) => claim.ip) : layer2.withheld.reason;
+}
+
+describe('a Service', () => {
+  it.each<[what: string, standings: readonly Standing[] | undefined, outcome: unknown]>([
+    ['that is answered for here', [{ is: 'answered' }], [V4]],
+    ['on one of two links', [{ is: 'owned', by: 'n2' }, { is: 'answered' }], [V4]],
+    ['that another node has', [{ is: 'owned', by: 'n2' }], 'notOwner'],
+    ['whose owner went silent and answers', [{ is: 'still-answered', by: 'n2' }], 'ownerStillAnswers'],
+    ['whose address a printer has', [{ is: 'waiting' }, { is: 'taken', mac }], 'stranger'],
+    ['that MetalLB may have', [{ is: 'foreign' }], 'leftToMetalLB'],
+    ['that waits', [{ is: 'owned', by: 'n2' }, { is: 'waiting' }], 'notYetClaimed'],
+    ['that no link serves', undefined, 'noInterface'],
+  ])('%s', (_, standings, outcome) => {
+    expect(halfFor(planned(), standings === undefined ? {} : { [V4]: standings })).toEqual(outcome);
+  });
+
+  it('is not said to be served before the LAN was heard', () => {
+    expect(halfFor(planned(), undefined)).toBe('notYetClaimed');
+  });
+
+  it('is announced by what is answered of its addresses', () => {
+    const both = planned([], [V4, V6]);
+    expect(halfFor(both, { [V4]: [{ is: 'taken', mac }], [V6]: [{ is: 'answered' }] })).toEqual([V6]);
+    expect(halfFor(both, { [V4]: [{ is: 'owned', by: 'n2' }], [V6]: [{ is: 'taken', mac }] })).toBe('stranger');
+  });
+
+  it('without layer 2 is what the plan says', () => {
+    const from = {
+      ...planned(),
+      candidacies: [],
+      layer2: { withheld: { reason: 'notOwner', message: 'no' } },
+    } as const;
+    const services: Plan['services'] = new Map([['app/web', from]]);
+    expect(asServed(createOwnershipMemory(), services, new Map()).get('app/web')).toBe(from);
+  });
+
+  it('is the same object until something of it is another', () => {
+    const memory = createOwnershipMemory();
+    const from = planned();
+    const [answered, elsewhere] = [[{ is: 'answered' }], [{ is: 'owned', by: 'n2' }]] as const;
+    const make = (one: ServicePlan, standings: readonly Standing[]) =>
+      asServed(memory, new Map([['app/web', one]]), new Map([[V4, standings]])).get('app/web');
+    const first = make(from, answered);
+    expect(make(from, answered)).toBe(first);
+    expect(make(from, elsewhere)).not.toBe(first);
+    expect(make(planned(), elsewhere)).not.toBe(make(from, elsewhere));
+  });
+
+  it('names the interfaces that it waits for', () => {
+    const services: Plan['services'] = new Map([['app/web', planned(['eth1', 'eth2'])]]);
+    const { layer2 } = asServed(createOwnershipMemory(), services, new Map()).get('app/web') ?? expect.fail('none');
+    expect('withheld' in layer2 && layer2.withheld.message).toBe(
+      'none of the interfaces eth1, eth2 of this node can answer',
+    );
+  });
+});
