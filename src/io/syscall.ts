@@ -1,7 +1,7 @@
-// The few system calls that Node has no words for: a TCP socket whose options are set before connect or listen. Called
-// by io/tcp alone. koffi is given integers and flat Buffers, never a pointer that outlives the call, and errno is read
-// before anything else happens. Constants are Linux's, the same on x64 and arm64 (include/uapi/asm-generic/socket.h,
-// linux/in.h, in6.h, tcp.h).
+// The few system calls that Node has no words for: sockets whose options are set before connect, listen or bind, and the
+// words for a call that failed. Called by io/tcp and, with calls of its own, by io/packet. koffi is given integers and
+// flat Buffers, never a pointer that outlives the call, and errno is read before anything else happens. Constants are
+// Linux's, the same on x64 and arm64 (include/uapi/asm-generic/socket.h, linux/in.h, in6.h, tcp.h, if_packet.h).
 
 import { constants } from 'node:os';
 import { getSystemErrorMessage } from 'node:util';
@@ -13,6 +13,7 @@ import type { Secret } from '../net/secret.ts';
 const AF_INET = 2;
 const AF_INET6 = 10;
 const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
@@ -28,12 +29,20 @@ type Value = number | Uint8Array;
 /** Options by the names of their manual pages; each row is [level, number] for IPv4 and for IPv6. */
 const OPTIONS = {
   SO_REUSEADDR: { ipv4: [SOL_SOCKET, 2], ipv6: [SOL_SOCKET, 2] },
+  SO_BROADCAST: { ipv4: [SOL_SOCKET, 6], ipv6: undefined },
+  SO_RCVBUF: { ipv4: [SOL_SOCKET, 8], ipv6: [SOL_SOCKET, 8] },
   SO_BINDTODEVICE: { ipv4: [SOL_SOCKET, 25], ipv6: [SOL_SOCKET, 25] },
+  SO_ATTACH_FILTER: { ipv4: [SOL_SOCKET, 26], ipv6: [SOL_SOCKET, 26] },
+  SO_RCVBUFFORCE: { ipv4: [SOL_SOCKET, 33], ipv6: [SOL_SOCKET, 33] },
   IPV6_V6ONLY: { ipv4: undefined, ipv6: [IPPROTO_IPV6, 26] },
   TCP_NODELAY: { ipv4: [IPPROTO_TCP, 1], ipv6: [IPPROTO_TCP, 1] },
   TCP_MD5SIG: { ipv4: [IPPROTO_TCP, 14], ipv6: [IPPROTO_TCP, 14] },
   TTL: { ipv4: [IPPROTO_IP, 2], ipv6: [IPPROTO_IPV6, 16] },
   MINTTL: { ipv4: [IPPROTO_IP, 21], ipv6: [IPPROTO_IPV6, 73] },
+  RECVTTL: { ipv4: [IPPROTO_IP, 12], ipv6: [IPPROTO_IPV6, 51] },
+  PKTINFO: { ipv4: [IPPROTO_IP, 8], ipv6: [IPPROTO_IPV6, 49] },
+  IPV6_JOIN_GROUP: { ipv4: undefined, ipv6: [IPPROTO_IPV6, 20] },
+  IPV6_LEAVE_GROUP: { ipv4: undefined, ipv6: [IPPROTO_IPV6, 21] },
 } as const;
 
 export type OptionName = keyof typeof OPTIONS;
@@ -49,9 +58,14 @@ const HINTS: readonly (readonly [call: string, code: string, hint: string])[] = 
   ['SO_BINDTODEVICE', 'ENODEV', 'no such device on this node'],
   ['SO_BINDTODEVICE', 'EPERM', 'binding to a device needs CAP_NET_RAW'],
   ['MINTTL', 'ENOPROTOOPT', 'this kernel cannot check a minimum TTL'],
+  ['socket(AF_PACKET)', 'EPERM', 'ARP and Neighbor Discovery need CAP_NET_RAW; BGP and BFD go on without'],
+  ['socket(AF_NETLINK)', 'EAFNOSUPPORT', 'a sandbox forbids netlink: interfaces cannot be watched'],
+  ['IPV6_JOIN_GROUP', 'ENODEV', 'IPv6 is switched off on this interface'],
+  ['sendmsg', 'EPERM', 'a firewall rule of this node drops it'],
 ];
 
-const libc = koffi.load(null);
+/** The C library of this process, glibc or musl. */
+export const libc = koffi.load(null);
 const call = {
   socket: libc.func('int socket(int, int, int)'),
   setsockopt: libc.func('int setsockopt(int, int, int, void *, uint32_t)'),
@@ -79,13 +93,15 @@ export function systemError(name: string, code: string, errno: number, about = '
   return { code, call: name, text: [about && `${about}: `, sentence, hint && ` (${hint})`].filter(Boolean).join('') };
 }
 
-function failed(name: string, about = '', errno = koffi.errno()): SystemCallError {
+/** For the call that has just returned an error: nothing may come between. */
+export function failed(name: string, about = '', errno = koffi.errno()): SystemCallError {
   return new SystemCallError(systemError(name, codes.get(errno) ?? `E${errno}`, errno, about));
 }
 
-/** A new TCP socket of the family, non-blocking, closed on exec. The caller owns the descriptor. */
-export function openSocket(family: 'ipv4' | 'ipv6'): number {
-  const fd = call.socket(family === 'ipv4' ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+/** A new socket of the family, non-blocking, closed on exec. The caller owns the descriptor. */
+export function openSocket(family: 'ipv4' | 'ipv6', kind: 'tcp' | 'udp' = 'tcp'): number {
+  const type = (kind === 'tcp' ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
+  const fd = call.socket(family === 'ipv4' ? AF_INET : AF_INET6, type, 0);
   if (fd < 0) throw failed('socket');
   return fd;
 }
@@ -114,8 +130,9 @@ export function setMd5Key(fd: number, family: 'ipv4' | 'ipv6', remote: Ip, secre
   setOption(fd, family, 'TCP_MD5SIG', bytes, remote);
 }
 
-export function bindSocket(fd: number, to: SocketAddress): void {
-  const bytes = socketAddress(to);
+/** `scope`: index of the link that a link-local address belongs to. */
+export function bindSocket(fd: number, to: SocketAddress, scope = 0): void {
+  const bytes = socketAddress(to, scope);
   if (call.bind(fd, bytes, bytes.length) < 0) throw failed('bind', addressText(to));
 }
 
@@ -136,13 +153,14 @@ export function addressText({ address, port }: SocketAddress): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
-/** struct sockaddr_in or sockaddr_in6. */
-function socketAddress({ address, port }: SocketAddress): Buffer {
+/** struct sockaddr_in or sockaddr_in6; `scope` as of `bindSocket`. */
+export function socketAddress({ address, port }: SocketAddress, scope = 0): Buffer {
   const v4 = familyOf(address) === 'ipv4';
   const bytes = Buffer.alloc(v4 ? 16 : 28);
   writeUint16(bytes, v4 ? AF_INET : AF_INET6, 0);
   bytes.writeUInt16BE(port, 2);
   bytes.set(ipToBytes(address), v4 ? 4 : 8);
+  if (!v4) bytes.set(int32(scope), 24);
   return bytes;
 }
 
