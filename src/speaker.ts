@@ -1,7 +1,8 @@
 // The node's BGP half as one machine: its peers, each wanted as the plan says, but no prefix faster than damping allows.
-// It routes what the world answers to the peer that owns the connection, accepts configured peers alone, and leaves
-// politely. Called by io/drive and simulation.
+// It routes what the world answers to the peer that owns the connection, what BFD says to the peer whose path it is, accepts
+// configured peers alone, and leaves politely. Called by io/drive and simulation.
 
+import type { BfdSays } from './bgp/bfd-client.ts';
 import { tcpOptions } from './bgp/connection.ts';
 import { CEASE } from './bgp/notification.ts';
 import {
@@ -32,6 +33,8 @@ export type SpeakerEvent =
   | Planned
   /** The process ends: peers with graceful restart are left silently, all others with Cease. Done when `isDone`. */
   | { readonly on: 'leave' }
+  /** What BFD says of the path to a peer that has it; of any other it is ignored. */
+  | { readonly on: 'bfd'; readonly peer: string; readonly says: BfdSays }
   | { readonly on: 'tick' }
   | IoEvent;
 
@@ -86,6 +89,11 @@ export function step(state: SpeakerState, event: SpeakerEvent, tick: Tick): Step
     case 'leave':
       leave(state, tick, out);
       break;
+    case 'bfd': {
+      const peer = state.peers.get(event.peer);
+      if (peer !== undefined) run(state, peer, { on: 'bfd', says: event.says }, tick, out);
+      break;
+    }
     case 'tick':
       expire(state, tick, out);
       break;

@@ -26,9 +26,9 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   speaker: ['net', 'bgp', 'plan'],
   links: ['net', 'bfd', 'l2', 'plan'],
   controller: ['net', 'config', 'plan'],
-  observe: ['net', 'bgp', 'config', 'plan', 'k8s', 'speaker'],
+  observe: ['net', 'bgp', 'bfd', 'config', 'plan', 'k8s', 'speaker', 'links'],
   standalone: ['net', 'bgp', 'config', 'plan', 'k8s', 'io', 'speaker', 'observe', 'process'],
-  process: ['net', 'bgp', 'config', 'plan', 'k8s', 'io', 'speaker', 'controller', 'observe'],
+  process: ['net', 'bgp', 'bfd', 'config', 'plan', 'k8s', 'io', 'speaker', 'links', 'controller', 'observe'],
   cli: ['net', 'bgp', 'config', 'plan', 'k8s', 'io', 'speaker', 'observe', 'standalone', 'process'],
   main: ['net', 'bgp', 'config', 'plan', 'k8s', 'io', 'speaker', 'observe', 'standalone', 'cli'],
 };

@@ -10,6 +10,8 @@ export interface Capabilities {
   readonly routeRefresh: boolean;
   readonly enhancedRouteRefresh: boolean;
   readonly extendedMessage: boolean;
+  /** Wants no session before BFD is up (draft-ietf-idr-bgp-bfd-strict-mode). */
+  readonly bfdStrict: boolean;
   /** IPv4 unicast NLRI with an IPv6 next hop (RFC 8950). */
   readonly extendedNextHop: boolean;
   /** RFC 6793: the AS number in four octets. */
@@ -39,6 +41,7 @@ export const NO_CAPABILITIES: Capabilities = {
   routeRefresh: false,
   enhancedRouteRefresh: false,
   extendedMessage: false,
+  bfdStrict: false,
   extendedNextHop: false,
   addPath: {},
   others: [],
@@ -56,7 +59,7 @@ interface Row {
   readonly describe: (capabilities: Capabilities) => readonly string[];
 }
 
-type Flag = 'routeRefresh' | 'enhancedRouteRefresh' | 'extendedMessage';
+type Flag = 'routeRefresh' | 'enhancedRouteRefresh' | 'extendedMessage' | 'bfdStrict';
 
 function flag(code: number, name: string, field: Flag): Row {
   return {
@@ -148,6 +151,7 @@ const ROWS: readonly Row[] = [
       ),
   },
   flag(70, 'enhanced-route-refresh', 'enhancedRouteRefresh'),
+  flag(74, 'bfd-strict', 'bfdStrict'),
 ];
 
 const BY_CODE = new Map(ROWS.map((row) => [row.code, row]));
@@ -162,7 +166,6 @@ const NAMES: Readonly<Record<number, string>> = {
   68: 'multisession',
   71: 'long-lived-graceful-restart',
   73: 'fqdn',
-  74: 'bfd-strict',
   75: 'software-version',
   77: 'link-local-next-hop',
   128: 'route-refresh (before RFC 2918)',

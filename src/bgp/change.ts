@@ -32,6 +32,7 @@ const COST: Readonly<Record<keyof PeerConfig, Change>> = {
   connectRetryMs: 'soft',
   delayOpenMs: 'soft',
   gracefulRestart: 'soft',
+  bfd: 'soft',
   prefixLimit: 'soft',
   keep: 'soft',
   warnings: 'soft',

@@ -19,7 +19,7 @@ export interface SessionTimes {
   readonly keepaliveTimeMs: number;
 }
 
-/** RFC 4271 §8.1.2 to §8.1.5, RFC 9687 §3.2 and ROUTE-REFRESH, by their own names. */
+/** RFC 4271 §8.1.2 to §8.1.5, RFC 9687 §3.2, ROUTE-REFRESH and draft-ietf-idr-bgp-bfd-strict-mode, by their own names. */
 export type FsmEvent = StartEvent | RunningEvent;
 
 /** They mean something in Idle only. */
@@ -47,8 +47,12 @@ export type RunningEvent =
   | { readonly on: 'Tcp_CR_Acked' }
   | { readonly on: 'TcpConnectionConfirmed' }
   | { readonly on: 'TcpConnectionFails' }
-  | { readonly on: 'BGPOpen'; readonly times: SessionTimes }
-  | { readonly on: 'BGPOpen_with_DelayOpenTimer_running'; readonly times: SessionTimes }
+  /** `awaitsBfd`: both sides have strict mode, and BFD is not up. */
+  | {
+      readonly on: 'BGPOpen' | 'BGPOpen_with_DelayOpenTimer_running';
+      readonly times: SessionTimes;
+      readonly awaitsBfd?: true;
+    }
   | { readonly on: 'BGPHeaderErr'; readonly notification: Notification }
   | { readonly on: 'BGPOpenMsgErr'; readonly notification: Notification }
   | { readonly on: 'OpenCollisionDump' }
@@ -58,7 +62,13 @@ export type RunningEvent =
   | { readonly on: 'UpdateMsg' }
   | { readonly on: 'UpdateMsgErr'; readonly notification: Notification }
   | { readonly on: 'RouteRefreshMsg' }
-  | { readonly on: 'SendHoldTimer_Expires' };
+  | { readonly on: 'SendHoldTimer_Expires' }
+  | { readonly on: 'BfdUp' }
+  /** Not of its own accord: one of the two sides took it down on purpose. */
+  | { readonly on: 'BfdAdminDown' }
+  | { readonly on: 'BfdDown'; readonly cease: Notification }
+  | { readonly on: 'BfdDisabled' }
+  | { readonly on: 'BfdHoldTimer_Expires' };
 
 export type FsmEffect =
   | { readonly do: 'dial' }

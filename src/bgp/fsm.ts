@@ -1,50 +1,37 @@
 // The finite state machine of one TCP connection: RFC 4271 §8.2.2 whole, with the Send Hold Timer of RFC 9687, the
-// subcodes of RFC 6608 and ROUTE-REFRESH (RFC 2918). Pure words: it neither knows sockets nor octets. `peer` holds one
-// for each connection, feeds it the events of §8.1 under their own names, carries out its effects, and decides what one
-// connection cannot know: collisions (§6.8), back-off, restart. Every cell is held by test/fsm/matrix.test.ts.
+// subcodes of RFC 6608, ROUTE-REFRESH (RFC 2918), and BFD (RFC 5882; draft-ietf-idr-bgp-bfd-strict-mode). Pure words: it
+// neither knows sockets nor octets. `peer` holds one for each connection, feeds it the events of §8.1 under their own
+// names, carries out its effects, and decides what one connection cannot know: collisions (§6.8), back-off, restart, what
+// BFD says. States and moves are in `fsm-state`. Every cell is held by test/fsm/matrix.test.ts.
 
-import { earliest, jittered, OFF, type Step, type Tick, type Timers, unreachable } from '../net/machine.ts';
-import type { FsmEffect, FsmEvent, FsmOptions, RunningEvent, SessionTimes, StartEvent } from './event.ts';
+import { OFF, type Tick, unreachable } from '../net/machine.ts';
+import type { FsmEvent, FsmOptions, RunningEvent, StartEvent } from './event.ts';
 import { TYPE } from './frame.ts';
-import { CEASE, CODE, FSM_ERROR, type Notification, notification } from './notification.ts';
-
-/** A connection's state: each carries the timers that can run in it. */
-export type Fsm = Idle | Connecting | OpenSent | Session;
-
-interface Counted {
-  /** ConnectRetryCounter of §8.1.1: failures since the last start or stop. */
-  readonly connectRetryCounter: number;
-}
-
-interface Idle extends Counted {
-  readonly is: 'Idle';
-  /** In IdleHold; DampPeerOscillations is always on. */
-  readonly damped: boolean;
-}
-
-interface Connecting extends Counted {
-  readonly is: 'Connect' | 'Active';
-  /** TCP is up exactly while delayOpen runs. */
-  readonly timers: Timers<'connectRetry' | 'delayOpen'>;
-}
-
-interface OpenSent extends Counted {
-  readonly is: 'OpenSent';
-  readonly timers: Timers<'hold'>;
-}
-
-interface Session extends Counted, SessionTimes {
-  readonly is: 'OpenConfirm' | 'Established';
-  readonly timers: Timers<'hold' | 'keepalive'>;
-}
-
-// Deviation: §8.2.2 suggests 4 minutes; a socket that never sends its OPEN must not hold a peer's place for so long
-export const OPEN_HOLD_MS = 60_000;
-/** A dial is given this long even where the wait between two dials is shorter. */
-export const DIAL_LIMIT_MS = 5_000;
-export const IDLE: Fsm = { is: 'Idle', connectRetryCounter: 0, damped: false };
-
-type Out = Step<Fsm, FsmEffect>;
+import {
+  awaitingBfd,
+  BFD_DOWN,
+  COLLISION,
+  type Connecting,
+  confirming,
+  type Fsm,
+  fail,
+  fsmError,
+  HOLD_TIMER_EXPIRED,
+  heard,
+  type Idle,
+  keptAlive,
+  type OpenSent,
+  type Out,
+  openIsSent,
+  quiet,
+  released,
+  type Session,
+  start,
+  startPassive,
+  stop,
+  waiting,
+} from './fsm-state.ts';
+import { FSM_ERROR } from './notification.ts';
 
 /** One event of one connection. */
 export function stepFsm(fsm: Fsm, event: FsmEvent, options: FsmOptions, tick: Tick): Out {
@@ -67,25 +54,6 @@ export function stepFsm(fsm: Fsm, event: FsmEvent, options: FsmOptions, tick: Ti
 
 function isStart(event: FsmEvent): event is StartEvent {
   return event.on.includes('Start');
-}
-
-const EXPIRY: Readonly<Record<string, FsmEvent>> = {
-  connectRetry: { on: 'ConnectRetryTimer_Expires' },
-  delayOpen: { on: 'DelayOpenTimer_Expires' },
-  hold: { on: 'HoldTimer_Expires' },
-  keepalive: { on: 'KeepaliveTimer_Expires' },
-};
-
-/** The event of a timer that is due at `now`, or undefined. */
-export function dueEvent(fsm: Fsm, now: number): FsmEvent | undefined {
-  if (fsm.is === 'Idle') return undefined;
-  const due = Object.entries(fsm.timers).find(([, at]) => at <= now);
-  return due === undefined ? undefined : EXPIRY[due[0]];
-}
-
-/** The instant of the next timer, `OFF` when none runs. */
-export function fsmDueAt(fsm: Fsm): number {
-  return fsm.is === 'Idle' ? OFF : earliest(fsm.timers);
 }
 
 function idle(fsm: Idle, event: FsmEvent, options: FsmOptions, tick: Tick): Out {
@@ -124,6 +92,11 @@ function idle(fsm: Idle, event: FsmEvent, options: FsmOptions, tick: Tick): Out 
     case 'UpdateMsgErr':
     case 'RouteRefreshMsg':
     case 'SendHoldTimer_Expires':
+    case 'BfdUp':
+    case 'BfdAdminDown':
+    case 'BfdDisabled':
+    case 'BfdDown':
+    case 'BfdHoldTimer_Expires':
       return [fsm, []];
     case 'TcpConnection_Valid':
     case 'Tcp_CR_Acked':
@@ -142,6 +115,11 @@ function connecting(fsm: Connecting, event: RunningEvent, options: FsmOptions, t
     case 'TcpConnection_Valid':
     case 'Tcp_CR_Invalid':
     case 'SendHoldTimer_Expires':
+    // BFD runs before BGP does; what it says of the path is seen when TCP tries it
+    case 'BfdUp':
+    case 'BfdAdminDown':
+    case 'BfdDisabled':
+    case 'BfdDown':
       return [fsm, []];
     case 'ManualStop':
       return stop(fsm.is === 'Active' && delaying ? event.cease : undefined);
@@ -161,6 +139,7 @@ function connecting(fsm: Connecting, event: RunningEvent, options: FsmOptions, t
       // we wait in Active for ConnectRetryTimer, where a connection of the peer is welcome.
       return [waiting(fsm, options, tick), []];
     case 'BGPOpen_with_DelayOpenTimer_running':
+      if (event.awaitsBfd) return [awaitingBfd(fsm, event.times, tick), [{ do: 'send', message: 'OPEN' }]];
       return [
         confirming(fsm, event.times, tick),
         [
@@ -185,6 +164,7 @@ function connecting(fsm: Connecting, event: RunningEvent, options: FsmOptions, t
     case 'UpdateMsg':
     case 'UpdateMsgErr':
     case 'RouteRefreshMsg':
+    case 'BfdHoldTimer_Expires':
       return fail(fsm);
     default:
       return unreachable(event);
@@ -209,7 +189,18 @@ function openSent(fsm: OpenSent, event: RunningEvent, options: FsmOptions, tick:
     case 'TcpConnectionFails':
       return [waiting(fsm, options, tick), []];
     case 'BGPOpen':
+      // RFC 6608 §3: a second OPEN on this very connection
+      if (fsm.pending !== undefined) return fail(fsm, fsmError(FSM_ERROR.inOpenSent, TYPE.open));
+      if (event.awaitsBfd) return [awaitingBfd(fsm, event.times, tick), []];
       return [confirming(fsm, event.times, tick), [{ do: 'send', message: 'KEEPALIVE' }]];
+    case 'BfdUp':
+    case 'BfdAdminDown':
+    case 'BfdDisabled':
+      return released(fsm, tick);
+    case 'BfdDown':
+      return fsm.pending === undefined ? [fsm, []] : stop(event.cease);
+    case 'BfdHoldTimer_Expires':
+      return fail(fsm, BFD_DOWN);
     case 'BGPHeaderErr':
     case 'BGPOpenMsgErr':
       return fail(fsm, event.notification);
@@ -221,6 +212,8 @@ function openSent(fsm: OpenSent, event: RunningEvent, options: FsmOptions, tick:
       // Deviation: the letter answers with an FSM error; a NOTIFICATION is never answered (RFC 4271 §6.4)
       return fail(fsm);
     case 'KeepAliveMsg':
+      // the peer's BFD was up before ours
+      if (fsm.pending !== undefined) return [{ ...fsm, pending: { ...fsm.pending, confirmed: true } }, []];
       return fail(fsm, fsmError(FSM_ERROR.inOpenSent, TYPE.keepalive));
     case 'UpdateMsg':
     case 'UpdateMsgErr':
@@ -245,7 +238,13 @@ function openConfirm(fsm: Session, event: RunningEvent, tick: Tick): Out {
     case 'Tcp_CR_Acked':
     case 'TcpConnectionConfirmed':
     case 'SendHoldTimer_Expires':
+    case 'BfdUp':
+    case 'BfdAdminDown':
+    case 'BfdDisabled':
+    case 'BfdHoldTimer_Expires':
       return [fsm, []];
+    case 'BfdDown':
+      return stop(event.cease);
     case 'ManualStop':
       return stop(event.cease);
     case 'AutomaticStop':
@@ -292,7 +291,14 @@ function established(fsm: Session, event: RunningEvent, tick: Tick): Out {
     case 'TcpConnectionConfirmed':
     // CollisionDetectEstablishedState is off (RFC 4271 §6.8): a session is never given up for a newer connection
     case 'OpenCollisionDump':
+    case 'BfdUp':
+    case 'BfdAdminDown':
+    case 'BfdDisabled':
+    case 'BfdHoldTimer_Expires':
       return [fsm, []];
+    case 'BfdDown':
+      // RFC 9384
+      return fail(fsm, event.cease);
     case 'ManualStop':
       return stop(event.cease);
     case 'AutomaticStop':
@@ -329,71 +335,4 @@ function established(fsm: Session, event: RunningEvent, tick: Tick): Out {
     default:
       return unreachable(event);
   }
-}
-
-function start(options: FsmOptions, tick: Tick, connectRetryCounter = 0): Out {
-  const limit = jittered(Math.max(options.connectRetryMs, DIAL_LIMIT_MS / 0.75), tick.random);
-  const timers = { connectRetry: tick.now + limit, delayOpen: OFF };
-  return [{ is: 'Connect', connectRetryCounter, timers }, [{ do: 'dial' }]];
-}
-
-function startPassive(options: FsmOptions, tick: Tick, connectRetryCounter = 0): Out {
-  // Deviation: the letter starts ConnectRetryTimer here too, and would dial when it expires
-  if (options.passive)
-    return [{ is: 'Active', connectRetryCounter, timers: { connectRetry: OFF, delayOpen: OFF } }, []];
-  return [waiting({ connectRetryCounter }, options, tick), []];
-}
-
-/** Active, until ConnectRetryTimer expires or the peer connects. */
-function waiting({ connectRetryCounter }: Pick<Fsm, 'connectRetryCounter'>, options: FsmOptions, tick: Tick): Fsm {
-  const connectRetry = options.passive ? OFF : tick.now + jittered(options.connectRetryMs, tick.random);
-  return { is: 'Active', connectRetryCounter, timers: { connectRetry, delayOpen: OFF } };
-}
-
-function openIsSent({ connectRetryCounter }: Fsm, tick: Tick): Fsm {
-  return { is: 'OpenSent', connectRetryCounter, timers: { hold: tick.now + OPEN_HOLD_MS } };
-}
-
-function confirming({ connectRetryCounter }: Fsm, times: SessionTimes, tick: Tick): Fsm {
-  const timers = { hold: OFF, keepalive: OFF };
-  return heard(keptAlive({ is: 'OpenConfirm', connectRetryCounter, ...times, timers }, tick), tick);
-}
-
-/** HoldTimer restarted: a complete, valid message came. */
-function heard(fsm: Session, tick: Tick): Session {
-  const hold = fsm.holdTimeMs === 0 ? OFF : tick.now + fsm.holdTimeMs;
-  return { ...fsm, timers: { ...fsm.timers, hold } };
-}
-
-/** KeepaliveTimer restarted, with the jitter of RFC 4271 §10. */
-function keptAlive(fsm: Session, tick: Tick): Session {
-  const keepalive = fsm.holdTimeMs === 0 ? OFF : tick.now + jittered(fsm.keepaliveTimeMs, tick.random);
-  return { ...fsm, timers: { ...fsm.timers, keepalive } };
-}
-
-function last(told: Notification | undefined): readonly FsmEffect[] {
-  const drop: FsmEffect = { do: 'drop' };
-  return told === undefined ? [drop] : [{ do: 'send', message: 'NOTIFICATION', notification: told }, drop];
-}
-
-/** To Idle and IdleHold, with one more failure counted. */
-function fail(fsm: Fsm, told?: Notification): Out {
-  return [{ is: 'Idle', connectRetryCounter: fsm.connectRetryCounter + 1, damped: true }, last(told)];
-}
-
-/** To Idle without counting: the peer speaks another version (§8.2.2, event 24). */
-function quiet(fsm: Fsm): Out {
-  return [{ is: 'Idle', connectRetryCounter: fsm.connectRetryCounter, damped: false }, last(undefined)];
-}
-
-function stop(told: Notification | undefined): Out {
-  return [IDLE, last(told)];
-}
-
-const HOLD_TIMER_EXPIRED = notification(CODE.holdTimerExpired);
-const COLLISION = notification(CODE.cease, CEASE.connectionCollision);
-
-/** RFC 6608 §3 and §4: the subcode names the state, the data octet the type of the message that was not expected. */
-function fsmError(subcode: number, messageType?: number): Notification {
-  return notification(CODE.fsm, subcode, Uint8Array.of(...(messageType === undefined ? [] : [messageType])));
 }

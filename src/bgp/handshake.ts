@@ -64,6 +64,7 @@ function ourCapabilities(config: PeerConfig, ends: Ends, restarted: boolean, off
     routeRefresh: true,
     enhancedRouteRefresh: true,
     extendedMessage: true,
+    bfdStrict: config.bfd === true,
     extendedNextHop: families.includes('ipv4') && familyOf(ends.local.address) === 'ipv6',
     addPath,
   };

@@ -21,6 +21,8 @@ export interface Negotiated {
   /** RFC 2918 and 7313, announced by both. */
   readonly routeRefresh: boolean;
   readonly enhancedRouteRefresh: boolean;
+  /** No session before BFD is up, announced by both. */
+  readonly bfdStrict: boolean;
   /**
    * What the peer said of its restart, where both announced RFC 4724: `families` are those of this session, and
    * `notification` is true only when both set the N bit (RFC 8538).
@@ -39,6 +41,7 @@ export const BEFORE_OPEN: Negotiated = {
   extendedNextHop: false,
   routeRefresh: false,
   enhancedRouteRefresh: false,
+  bfdStrict: false,
 };
 
 const IPV4_ALONE: readonly Family[] = ['ipv4'];
@@ -65,6 +68,7 @@ export function negotiate(local: Open, remote: Open, internal: boolean): Negotia
     extendedNextHop: ours.extendedNextHop && theirs.extendedNextHop,
     routeRefresh: ours.routeRefresh && theirs.routeRefresh,
     enhancedRouteRefresh: ours.enhancedRouteRefresh && theirs.enhancedRouteRefresh,
+    bfdStrict: ours.bfdStrict && theirs.bfdStrict,
     ...(ours.gracefulRestart === undefined || restart === undefined
       ? {}
       : {

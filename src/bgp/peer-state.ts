@@ -5,8 +5,9 @@ import type { Family } from '../net/address.ts';
 import type { ConnectionId } from '../net/io.ts';
 import { OFF, type Tick } from '../net/machine.ts';
 import type { Backoff } from './backoff.ts';
+import type { BfdSays } from './bfd-client.ts';
 import { createFramer, type Framer } from './frame.ts';
-import { type Fsm, IDLE } from './fsm.ts';
+import { type Fsm, IDLE } from './fsm-state.ts';
 import type { Offer } from './handshake.ts';
 import type { Learned } from './learned.ts';
 import { BEFORE_OPEN, type Negotiated } from './negotiate.ts';
@@ -31,6 +32,7 @@ export interface PeerState {
   readonly closing: Set<ConnectionId>;
   wanted: Wanted;
   readonly backoff: Backoff;
+  bfd: BfdClient;
   /** Not dialled before this instant. */
   dialAt: number;
   /** A connection of the peer is refused before this instant, in IdleHold and while there is a session. */
@@ -49,6 +51,17 @@ export interface PeerState {
   /** Malformed UPDATEs by rule, over all sessions. */
   readonly faults: Map<string, number>;
 }
+
+/** What a peer remembers of what BFD said. */
+export interface BfdClient {
+  readonly says: BfdSays;
+  /** A session that has just come about is not ended before this instant: OFF, none is in doubt. */
+  readonly doubtedUntil: number;
+  /** Not dialled before this instant, unless the path is up again. */
+  readonly waitsUntil: number;
+}
+
+export const WITHOUT_BFD: BfdClient = { says: { is: 'unknown' }, doubtedUntil: OFF, waitsUntil: -OFF };
 
 export interface LastError {
   /** `6/2`, or errno's name. */
@@ -105,6 +118,7 @@ export function createPeer(config: PeerConfig, instance: number, now: number): P
     closing: new Set(),
     wanted: new Map(),
     backoff: { connects: 0, sessions: 0 },
+    bfd: WITHOUT_BFD,
     dialAt: now,
     acceptAt: now,
     restarted: true,

@@ -6,6 +6,7 @@ import type { Family, Ip } from '../net/address.ts';
 import type { IoEffect, IoEvent, SystemError, TcpClosed } from '../net/io.ts';
 import { earliest, OFF, type Step, type Tick, unreachable } from '../net/machine.ts';
 import type { Secret } from '../net/secret.ts';
+import { type BfdSays, bfdAllowsAt, expireDoubt, onBfd } from './bfd-client.ts';
 import { changeOf } from './change.ts';
 import {
   type Cause,
@@ -19,7 +20,7 @@ import {
   transmit,
   warnUnadvertisable,
 } from './connection.ts';
-import { dueEvent, fsmDueAt } from './fsm.ts';
+import { dueEvent, fsmDueAt } from './fsm-state.ts';
 import { CEASE, CODE, type Notification, notification, shutdownNotification } from './notification.ts';
 import {
   type Connection,
@@ -59,6 +60,8 @@ export interface PeerConfig {
   /** Hops for RFC 5082; undefined: arriving TTLs are not looked at. */
   readonly ttlSecurity?: number;
   readonly gracefulRestart: boolean;
+  /** BFD watches the path: what it says counts, and strict mode is offered. */
+  readonly bfd?: true;
   /** Never dial. */
   readonly passive: boolean;
   /** On the routes of one family, counted as `learned` counts them; undefined: no limit. */
@@ -79,6 +82,7 @@ export type PeerEvent =
   | { readonly on: 'configure'; readonly config: PeerConfig }
   | { readonly on: 'wanted'; readonly routes: Wanted }
   | { readonly on: 'leave'; readonly how: Leaving }
+  | { readonly on: 'bfd'; readonly says: BfdSays }
   | { readonly on: 'tick' }
   | IoEvent;
 
@@ -152,6 +156,9 @@ function handle(turn: Turn, event: PeerEvent): void {
     case 'leave':
       leave(turn, event.how);
       break;
+    case 'bfd':
+      if (peer.config.bfd === true && !peer.left) onBfd(turn, event.says);
+      break;
     case 'tick':
       expire(turn);
       break;
@@ -183,7 +190,8 @@ function handle(turn: Turn, event: PeerEvent): void {
 
 /** The instant of the peer's next timer, `OFF` when none runs. */
 export function peerDueAt(peer: PeerState): number {
-  let due = mayDial(peer) && peer.outbound.fsm.is === 'Idle' ? peer.dialAt : OFF;
+  const isWaiting = mayDial(peer) && peer.outbound.fsm.is === 'Idle';
+  let due = Math.min(peer.bfd.doubtedUntil, isWaiting ? Math.max(peer.dialAt, bfdAllowsAt(peer)) : OFF);
   for (const connection of connectionsOf(peer)) due = Math.min(due, fsmDueAt(connection.fsm));
   const { session } = peer;
   if (session?.session === undefined) return due;
@@ -216,7 +224,7 @@ function settle(turn: Turn): void {
   const { peer, tick } = turn;
   const { outbound } = peer;
   if (mayDial(peer)) {
-    if (outbound.fsm.is !== 'Idle' || peer.dialAt > tick.now) return;
+    if (outbound.fsm.is !== 'Idle' || Math.max(peer.dialAt, bfdAllowsAt(peer)) > tick.now) return;
     const on = outbound.fsm.damped
       ? 'IdleHoldTimer_Expires'
       : peer.config.passive
@@ -233,6 +241,7 @@ function halt(turn: Turn, connection: Connection): void {
 function expire(turn: Turn): void {
   const { peer, tick } = turn;
   const { now } = tick;
+  expireDoubt(turn);
   for (const connection of connectionsOf(peer)) {
     const event = dueEvent(connection.fsm, now);
     if (event === undefined) continue;
@@ -246,7 +255,10 @@ function expire(turn: Turn): void {
   }
   transmit(turn);
 }
-const WHY: Readonly<Record<string, string>> = { HoldTimer_Expires: 'nothing was heard of the peer for the hold time' };
+const WHY: Readonly<Record<string, string>> = {
+  HoldTimer_Expires: 'nothing was heard of the peer for the hold time',
+  BfdHoldTimer_Expires: 'BFD did not come up in time, and both sides are strict about it',
+};
 
 function failedToConnect({ peer, tick, out }: Turn, code: string, why: string): void {
   peer.backoff.connects++;
@@ -330,6 +342,7 @@ function configure(turn: Turn, config: PeerConfig): void {
     peer.dialAt = tick.now;
   } else if (change === 'direction' && peer.outbound.ends === undefined) halt(turn, peer.outbound);
   peer.config = config;
+  if (config.bfd !== true) onBfd(turn, { is: 'unknown' });
 }
 
 const RECONFIGURED = notification(CODE.cease, CEASE.otherConfigurationChange);

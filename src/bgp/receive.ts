@@ -2,6 +2,7 @@
 // ROUTE-REFRESHs ask for is done when the machine lets them through. Called by peer. RFC 4271 §6, 6.8, 7606, 2918, 7313.
 
 import { OFF } from '../net/machine.ts';
+import { awaitsBfd } from './bfd-client.ts';
 import { survivor } from './collision.ts';
 import { type Cause, dump, feed, final, transmit, warn } from './connection.ts';
 import type { FsmEvent } from './event.ts';
@@ -101,7 +102,8 @@ function take(turn: Turn, connection: Connection, message: Message): void {
 function open(turn: Turn, connection: Connection, theirs: Open): void {
   const { fsm } = connection;
   const delaying = (fsm.is === 'Connect' || fsm.is === 'Active') && fsm.timers.delayOpen !== OFF;
-  if ((fsm.is !== 'OpenSent' && !delaying) || connection.ends === undefined) {
+  const isFirst = fsm.is === 'OpenSent' && fsm.pending === undefined;
+  if (!(isFirst || delaying) || connection.ends === undefined) {
     const times = { holdTimeMs: 0, keepaliveTimeMs: 0 };
     feed(turn, connection, { on: 'BGPOpen', times }, { why: 'a second OPEN' });
     return;
@@ -117,8 +119,9 @@ function open(turn: Turn, connection: Connection, theirs: Open): void {
   connection.theirs = theirs;
   connection.negotiated = agreed.negotiated;
   const { times } = agreed;
-  const event: FsmEvent = { on: delaying ? 'BGPOpen_with_DelayOpenTimer_running' : 'BGPOpen', times };
-  feed(turn, connection, event, { why: 'an OPEN' });
+  const on = delaying ? 'BGPOpen_with_DelayOpenTimer_running' : 'BGPOpen';
+  const waits = agreed.negotiated.bfdStrict && awaitsBfd(turn.peer);
+  feed(turn, connection, { on, times, ...(waits && { awaitsBfd: true }) }, { why: 'an OPEN' });
 }
 
 /** Of two connections of which the peer has spoken on both, one is closed now. False: it was this one. */

@@ -3,10 +3,11 @@
 
 import type { Family, Ip, Prefix } from '../net/address.ts';
 import type { Path } from './attribute.ts';
+import type { BfdSays } from './bfd-client.ts';
 import { describeCapabilities } from './capability.ts';
 import { ownAs, REDUCED } from './handshake.ts';
 import type { SessionState } from './peer.ts';
-import { connectionsOf, type LastError, type PeerState } from './peer-state.ts';
+import { type Connection, connectionsOf, type LastError, type PeerState } from './peer-state.ts';
 import { announcedRoutes, type Unadvertisable, unadvertisable } from './rib.ts';
 import type { Route } from './update.ts';
 
@@ -30,6 +31,8 @@ export interface PeerView {
   /** What the peer was really told, in order. */
   readonly announced: readonly { readonly prefix: Prefix; readonly path: Path }[];
   readonly unadvertisable: readonly Unadvertisable[];
+  /** Undefined: without BFD. `strict`: both sides want it to be up first; `waits`: and a connection waits for that. */
+  readonly bfd: { readonly says: BfdSays['is']; readonly strict: boolean; readonly waits: boolean } | undefined;
   /** What the peer told us, where it is kept; sorted by nothing but arrival. */
   readonly routes: readonly Route[] | undefined;
   readonly counters: PeerCounters;
@@ -74,9 +77,16 @@ export function viewPeer(peer: PeerState, tables: boolean): PeerView {
     warnings: [...config.warnings, ...warningsOf(peer)],
     announced: tables && session !== undefined ? announcedRoutes(session.rib) : [],
     unadvertisable: tables && session !== undefined ? unadvertisable(session.rib) : [],
+    bfd: config.bfd === true ? bfdOf(peer, connection) : undefined,
     routes: config.keep ? (tables ? [...(session?.learned.table?.values() ?? [])] : []) : undefined,
     counters: countersOf(peer),
   };
+}
+
+function bfdOf({ bfd }: PeerState, connection: Connection | undefined): PeerView['bfd'] {
+  const { fsm, negotiated } = connection ?? {};
+  const waits = fsm?.is === 'OpenSent' && fsm.pending !== undefined;
+  return { says: bfd.says.is, strict: negotiated?.bfdStrict ?? false, waits };
 }
 
 function warningsOf({ session, offer }: PeerState): readonly string[] {

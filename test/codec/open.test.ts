@@ -155,6 +155,7 @@ const ROWS: readonly (readonly [string, string, Partial<Capabilities>])[] = [
     { addPath: { ipv4: 'receive', ipv6: 'both' } },
   ],
   ['RFC 7313: no value', '46 00', { enhancedRouteRefresh: true }],
+  ['draft-ietf-idr-bgp-bfd-strict-mode: no value', '4a 00', { bfdStrict: true }],
 ];
 
 describe('capabilities', () => {
@@ -310,15 +311,16 @@ describe('what two OPENs agree on', () => {
     expect(negotiate(peer, with_({}), false).gracefulRestart).toBeUndefined();
   });
 
-  it('four-octet AS, extended next hop, route refresh: both must say so', () => {
+  it('four-octet AS, extended next hop, route refresh, strict BFD: both must say so', () => {
     const all = {
       fourOctetAs: 1,
       extendedNextHop: true,
       routeRefresh: true,
       enhancedRouteRefresh: true,
+      bfdStrict: true,
     };
-    const yes = { fourOctetAs: true, extendedNextHop: true, routeRefresh: true, enhancedRouteRefresh: true };
-    const no = { fourOctetAs: false, extendedNextHop: false, routeRefresh: false, enhancedRouteRefresh: false };
+    const yes = { ...all, fourOctetAs: true };
+    const no = Object.fromEntries(Object.keys(all).map((name) => [name, false]));
     expect(negotiate(with_(all), with_(all), false)).toMatchObject(yes);
     expect(negotiate(with_(all), with_({}), false)).toMatchObject(no);
     expect(negotiate(with_({}), with_(all), false)).toMatchObject(no);

@@ -146,7 +146,7 @@ describe('written and read again', () => {
         holdTimeSeconds: fc.oneof(fc.constant(0), fc.integer({ min: 3, max: 65535 })),
         routerId: ipv4.filter((ip) => ip !== '0.0.0.0'),
         families: optional(fc.constantFrom(['ipv4'] as const, ['ipv6'] as const, ['ipv4', 'ipv6'] as const)),
-        flags: fc.tuple(fc.boolean(), fc.boolean(), fc.boolean(), fc.boolean()),
+        flags: fc.tuple(fc.boolean(), fc.boolean(), fc.boolean(), fc.boolean(), fc.boolean()),
         addPath: fc.dictionary(family, fc.constantFrom('receive', 'send', 'both')),
         gracefulRestart: optional(
           fc.record({
@@ -157,7 +157,7 @@ describe('written and read again', () => {
           }),
         ),
         others: fc.array(
-          fc.record({ code: fc.integer({ min: 71, max: 255 }), value: fc.uint8Array({ maxLength: 255, size: 'max' }) }),
+          fc.record({ code: fc.integer({ min: 75, max: 255 }), value: fc.uint8Array({ maxLength: 255, size: 'max' }) }),
           { maxLength: 4 },
         ),
       })
@@ -173,6 +173,7 @@ describe('written and read again', () => {
           enhancedRouteRefresh: flags[1],
           extendedMessage: flags[2],
           extendedNextHop: flags[3],
+          bfdStrict: flags[4],
           fourOctetAs: number,
           addPath: { ...addPath },
           others: [...others].sort((a, b) => a.code - b.code),

@@ -30,6 +30,7 @@ const OTHER: {
   ebgpMultiHop: [true, true],
   ttlSecurity: [3, true],
   gracefulRestart: [true, false],
+  bfd: [true, false],
   passive: [true, false],
   prefixLimit: [{ routes: 10, action: 'warn' }, false],
   keep: [true, false],

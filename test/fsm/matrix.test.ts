@@ -4,7 +4,8 @@
 
 import { describe, expect, it } from 'vitest';
 import type { FsmEffect, FsmEvent, FsmOptions } from '../../src/bgp/event.ts';
-import { DIAL_LIMIT_MS, dueEvent, type Fsm, fsmDueAt, OPEN_HOLD_MS, stepFsm } from '../../src/bgp/fsm.ts';
+import { stepFsm } from '../../src/bgp/fsm.ts';
+import { BFD_HOLD_MS, DIAL_LIMIT_MS, dueEvent, type Fsm, fsmDueAt, OPEN_HOLD_MS } from '../../src/bgp/fsm-state.ts';
 import { OFF, type Tick } from '../../src/net/machine.ts';
 
 const NOW = 1_000_000;
@@ -93,6 +94,11 @@ const IDLE_ROW: Row = {
   UpdateMsgErr: stay('Idle'),
   RouteRefreshMsg: stay('Idle'),
   SendHoldTimer_Expires: stay('Idle'),
+  BfdUp: stay('Idle'),
+  BfdAdminDown: stay('Idle'),
+  BfdDisabled: stay('Idle'),
+  BfdDown: stay('Idle'),
+  BfdHoldTimer_Expires: stay('Idle'),
 };
 
 const CONNECT_ROW: Row = {
@@ -127,6 +133,12 @@ const CONNECT_ROW: Row = {
   UpdateMsgErr: FAIL(),
   RouteRefreshMsg: FAIL(),
   SendHoldTimer_Expires: stay('Connect'),
+  BfdUp: stay('Connect'),
+  BfdAdminDown: stay('Connect'),
+  BfdDisabled: stay('Connect'),
+  BfdDown: stay('Connect'),
+  // deviation: a connection that waits for BFD is in OpenSent here, so the timer cannot run
+  BfdHoldTimer_Expires: FAIL(),
 };
 
 const CONNECT_DELAYING_ROW: Row = {
@@ -172,6 +184,11 @@ const ACTIVE_ROW: Row = {
   UpdateMsgErr: FAIL(),
   RouteRefreshMsg: FAIL(),
   SendHoldTimer_Expires: stay('Active'),
+  BfdUp: stay('Active'),
+  BfdAdminDown: stay('Active'),
+  BfdDisabled: stay('Active'),
+  BfdDown: stay('Active'),
+  BfdHoldTimer_Expires: FAIL(),
 };
 
 const ACTIVE_DELAYING_ROW: Row = {
@@ -214,6 +231,25 @@ const OPEN_SENT_ROW: Row = {
   UpdateMsgErr: FAIL('5/1 02'),
   RouteRefreshMsg: FAIL('5/1 05'),
   SendHoldTimer_Expires: stay('OpenSent'),
+  BfdUp: stay('OpenSent'),
+  BfdAdminDown: stay('OpenSent'),
+  BfdDisabled: stay('OpenSent'),
+  // the peer's OPEN has not come: whether both are strict is not known
+  BfdDown: stay('OpenSent'),
+  BfdHoldTimer_Expires: FAIL('6/10'),
+};
+
+/** draft-ietf-idr-bgp-bfd-strict-mode: both sides are strict, the peer's OPEN was good, and BFD is not up. */
+const AWAITING_ROW: Row = {
+  ...OPEN_SENT_ROW,
+  BGPOpen: FAIL('5/1 01'),
+  // the peer's BFD was up first: remembered, and HoldTimer runs on
+  KeepAliveMsg: stay('OpenSent'),
+  BfdUp: confirm('KEEPALIVE'),
+  // BFD has nothing against the path
+  BfdAdminDown: confirm('KEEPALIVE'),
+  BfdDisabled: confirm('KEEPALIVE'),
+  BfdDown: STOP('6/10'),
 };
 
 const OPEN_CONFIRM_ROW: Row = {
@@ -247,6 +283,11 @@ const OPEN_CONFIRM_ROW: Row = {
   UpdateMsgErr: FAIL('5/2 02'),
   RouteRefreshMsg: FAIL('5/2 05'),
   SendHoldTimer_Expires: stay('OpenConfirm'),
+  BfdUp: stay('OpenConfirm'),
+  BfdAdminDown: stay('OpenConfirm'),
+  BfdDisabled: stay('OpenConfirm'),
+  BfdDown: STOP('6/10'),
+  BfdHoldTimer_Expires: stay('OpenConfirm'),
 };
 
 const ESTABLISHED_ROW: Row = {
@@ -285,9 +326,18 @@ const ESTABLISHED_ROW: Row = {
   RouteRefreshMsg: { ...stay('Established', 'process'), started: { hold: 90_000 } },
   // RFC 9687: the optional 8/0 is not sent, it would wait behind what the peer does not read
   SendHoldTimer_Expires: FAIL(),
+  BfdUp: stay('Established'),
+  BfdAdminDown: stay('Established'),
+  BfdDisabled: stay('Established'),
+  BfdDown: FAIL('6/10'),
+  BfdHoldTimer_Expires: stay('Established'),
 };
 
 const counted = { connectRetryCounter: COUNTER };
+function awaiting(confirmed: boolean): Fsm {
+  const timers = { hold: OLD + 90_000, bfdHold: OFF };
+  return { is: 'OpenSent', timers, pending: { times: TIMES, confirmed }, ...counted };
+}
 const CASES: readonly (readonly [name: string, fsm: Fsm, options: FsmOptions, row: Row])[] = [
   ['Idle', { is: 'Idle', damped: false, ...counted }, ACTIVE, IDLE_ROW],
   [
@@ -314,7 +364,8 @@ const CASES: readonly (readonly [name: string, fsm: Fsm, options: FsmOptions, ro
     ACTIVE,
     ACTIVE_DELAYING_ROW,
   ],
-  ['OpenSent', { is: 'OpenSent', timers: { hold: OLD + 60_000 }, ...counted }, ACTIVE, OPEN_SENT_ROW],
+  ['OpenSent', { is: 'OpenSent', timers: { hold: OLD + 60_000, bfdHold: OFF }, ...counted }, ACTIVE, OPEN_SENT_ROW],
+  ['OpenSent, waiting for BFD', awaiting(false), ACTIVE, AWAITING_ROW],
   [
     'OpenConfirm',
     { is: 'OpenConfirm', ...TIMES, timers: { hold: OLD + 90_000, keepalive: OLD + 30_000 }, ...counted },
@@ -364,6 +415,11 @@ const EVENTS: Readonly<Record<FsmEvent['on'], FsmEvent>> = {
   UpdateMsgErr: { on: 'UpdateMsgErr', notification: { code: 3, subcode: 1, data: none } },
   RouteRefreshMsg: { on: 'RouteRefreshMsg' },
   SendHoldTimer_Expires: { on: 'SendHoldTimer_Expires' },
+  BfdUp: { on: 'BfdUp' },
+  BfdAdminDown: { on: 'BfdAdminDown' },
+  BfdDown: { on: 'BfdDown', cease: { code: 6, subcode: 10, data: none } },
+  BfdDisabled: { on: 'BfdDisabled' },
+  BfdHoldTimer_Expires: { on: 'BfdHoldTimer_Expires' },
 };
 
 function text(effect: FsmEffect): string {
@@ -429,9 +485,45 @@ describe('PassiveTcpEstablishment', () => {
   });
 });
 
+describe('BFD strict mode', () => {
+  const sent: Fsm = { is: 'OpenSent', timers: { hold: NOW + 1, bfdHold: OFF }, ...counted };
+  const awaitsBfd = true;
+
+  it('a good OPEN waits for BFD without a KEEPALIVE, for the hold time at most', () => {
+    const [waiting, effects] = stepFsm(sent, { on: 'BGPOpen', times: TIMES, awaitsBfd }, ACTIVE, HALF);
+    expect([waiting, effects]).toEqual([{ ...awaiting(false), timers: { hold: NOW + 90_000, bfdHold: OFF } }, []]);
+    expect(dueEvent(waiting, NOW + 90_000)).toEqual({ on: 'HoldTimer_Expires' });
+  });
+
+  it('hold time 0: BfdHoldTimer bounds the wait', () => {
+    const times = { holdTimeMs: 0, keepaliveTimeMs: 0 };
+    const [waiting] = stepFsm(sent, { on: 'BGPOpen', times, awaitsBfd }, ACTIVE, HALF);
+    expect([fsmDueAt(waiting), BFD_HOLD_MS]).toEqual([NOW + 30_000, 30_000]);
+    expect(dueEvent(waiting, NOW + 30_000)).toEqual({ on: 'BfdHoldTimer_Expires' });
+  });
+
+  it('a KEEPALIVE that came meanwhile counts as soon as BFD is up', () => {
+    const [confirmed] = stepFsm(awaiting(false), { on: 'KeepAliveMsg' }, ACTIVE, HALF);
+    expect(confirmed).toEqual(awaiting(true));
+    const [up, effects] = stepFsm(confirmed, { on: 'BfdUp' }, ACTIVE, HALF);
+    expect([up.is, effects]).toEqual(['Established', [{ do: 'send', message: 'KEEPALIVE' }]]);
+    expect(timersOf(up)).toEqual({ hold: NOW + 90_000, keepalive: NOW + 30_000 * 0.875 });
+  });
+
+  it('with DelayOpen running, our OPEN leaves and the rest waits', () => {
+    for (const is of ['Connect', 'Active'] as const) {
+      const delaying: Fsm = { is, timers: { connectRetry: OFF, delayOpen: NOW + 1 }, ...counted };
+      const event = { on: 'BGPOpen_with_DelayOpenTimer_running', times: TIMES, awaitsBfd } as const;
+      const [waiting, effects] = stepFsm(delaying, event, ACTIVE, HALF);
+      expect([waiting.is, effects]).toEqual(['OpenSent', [{ do: 'send', message: 'OPEN' }]]);
+      expect(fsmDueAt(waiting)).toBe(NOW + 90_000);
+    }
+  });
+});
+
 describe('timers', () => {
   it('hold time 0 runs neither HoldTimer nor KeepaliveTimer (RFC 4271 §4.4)', () => {
-    const sent: Fsm = { is: 'OpenSent', timers: { hold: NOW + 1 }, connectRetryCounter: 0 };
+    const sent: Fsm = { is: 'OpenSent', timers: { hold: NOW + 1, bfdHold: OFF }, connectRetryCounter: 0 };
     const [confirmed] = stepFsm(sent, { on: 'BGPOpen', times: { holdTimeMs: 0, keepaliveTimeMs: 0 } }, ACTIVE, HALF);
     const [up] = stepFsm(confirmed, { on: 'KeepAliveMsg' }, ACTIVE, HALF);
     expect([up.is, fsmDueAt(confirmed), fsmDueAt(up)]).toEqual(['Established', OFF, OFF]);
