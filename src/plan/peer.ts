@@ -73,7 +73,6 @@ export function routerIdOfName(name: string): Ip {
 function sessionOf(peer: Peer, address: Ip, fallbackRouterId: Ip): PeerConfig {
   const { bfdProfile, routerId, source, vrf, password, ttlSecurity, prefixLimit, localAsn } = peer;
   const families: readonly Family[] = peer.dualStack ? ['ipv4', 'ipv6'] : [familyOf(address)];
-  const warning = `bfdProfile ${bfdProfile} is read but not served yet: the session runs without BFD`;
   return {
     name: peer.name,
     address,
@@ -88,7 +87,8 @@ function sessionOf(peer: Peer, address: Ip, fallbackRouterId: Ip): PeerConfig {
     gracefulRestart: peer.gracefulRestart,
     passive: false,
     keep: false,
-    warnings: bfdProfile === undefined ? [] : [warning],
+    warnings: [],
+    ...(bfdProfile !== undefined && { bfd: true }),
     ...(localAsn !== undefined && { shownAs: localAsn }),
     ...(routerId !== undefined && { routerId }),
     ...(source !== undefined && { source }),

@@ -9,6 +9,7 @@ import { familyOf, type Ip, type Prefix, parseIp } from '../net/address.ts';
 import { differences, revise } from '../net/revised-map.ts';
 import { type BgpPool, bgpPool, type Grant, grantsFor } from './advertise.ts';
 import { notOurs } from './allocate.ts';
+import { type BfdSession, bfdSessions } from './bfd.ts';
 import { createElection, type Election, turnOver } from './elect.ts';
 import type { Refusal } from './explain.ts';
 import { type Candidacy, type Layer2Claim, type Layer2Pool, layer2For, layer2Pool } from './layer2.ts';
@@ -25,6 +26,8 @@ export interface Plan {
   readonly peers: readonly PeerConfig[];
   /** Peers of this node with which no session is held, and why. */
   readonly notServed: readonly NotServed[];
+  /** By peer name: the BFD session beside it, where it has one. */
+  readonly bfd: ReadonlyMap<string, BfdSession>;
   /** By peer name: what each session should carry. Every peer in `peers` has an entry; the same map while it is the same. */
   readonly routes: ReadonlyMap<string, Wanted>;
   /** Every Service of type LoadBalancer of our class. */
@@ -80,6 +83,8 @@ interface World {
   readonly layer2: ReadonlyMap<string, Layer2Pool>;
   readonly peers: readonly PeerConfig[];
   readonly notServed: readonly NotServed[];
+  /** Of BFD. */
+  readonly sessions: ReadonlyMap<string, BfdSession>;
   readonly routes: Routes;
 }
 
@@ -113,7 +118,7 @@ export function plan(snapshot: Snapshot, node: string, memory: Memory = createMe
   for (const { grants } of stale) for (const grant of grants) removeGrant(world.routes, grant);
   const changedRoutes = settle(world.routes);
   const answer: Plan = {
-    ...{ node, peers: world.peers, notServed: world.notServed, services: made },
+    ...{ node, peers: world.peers, notServed: world.notServed, bfd: world.sessions, services: made },
     routes: goesOn && !changedRoutes ? last.plan.routes : routesOf(world.routes),
     layer2: exchange(goesOn ? last.plan.layer2 : [], stale, fresh, claimsOf),
     candidacies: exchange(goesOn ? last.plan.candidacies : [], stale, fresh, ({ candidacies }) => candidacies),
@@ -190,7 +195,8 @@ function withoutConfiguration({ services, settings }: Snapshot, node: string): P
   const withheld = { withheld: { reason: 'noConfiguration', message: 'no configuration was accepted yet' } } as const;
   const ours = [...services.values()].filter((service) => notOurs(service, settings) === undefined);
   const plans = ours.map(({ key }) => [key, { ...NOTHING, bgp: withheld, layer2: withheld }] as const);
-  return { node, peers: [], notServed: [], routes: new Map(), services: new Map(plans), layer2: [], candidacies: [] };
+  const nothing = { peers: [], notServed: [], bfd: new Map(), routes: new Map(), layer2: [], candidacies: [] };
+  return { node, ...nothing, services: new Map(plans) };
 }
 
 function sameWorld(a: Snapshot, b: Snapshot): boolean {
@@ -222,6 +228,7 @@ function createWorld(snapshot: Snapshot, config: Config, name: string, { electio
     layer2: new Map(config.pools.map((pool) => [pool.name, layer2Pool(pool, name, usable)])),
     peers,
     notServed,
+    sessions: bfdSessions(config, peers),
     routes: createRoutes(peers, advertisements, last?.world.routes.attributes ?? NO_ATTRIBUTES),
   };
 }

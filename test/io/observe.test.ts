@@ -96,7 +96,7 @@ describe('log lines', () => {
     bgp: { withheld: { reason: 'noEndpoints', message: 'no endpoint can serve' } },
   };
   const plan = (services: Readonly<Record<string, ServicePlan>>, peers: readonly PeerConfig[] = [peer]): Plan => ({
-    ...{ node: 'n1', peers, notServed: [], routes: new Map(), layer2: [], candidacies: [] },
+    ...{ node: 'n1', peers, notServed: [], bfd: new Map(), routes: new Map(), layer2: [], candidacies: [] },
     services: new Map(Object.entries(services)),
   });
   const events = (lines: Iterable<Line>) =>

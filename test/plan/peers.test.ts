@@ -77,10 +77,9 @@ describe('a session', () => {
     expect(sessionOf({ dualStack: true }, '2001:db8::1').families).toEqual(['ipv4', 'ipv6']);
   });
 
-  it('warns of a BFD profile, which it does not run', () => {
-    expect(sessionOf({ bfdProfile: 'fast' }).warnings).toEqual([
-      'bfdProfile fast is read but not served yet: the session runs without BFD',
-    ]);
+  it('knows that it has BFD beside it', () => {
+    expect(sessionOf({ bfdProfile: 'fast' })).toMatchObject({ bfd: true, warnings: [] });
+    expect(sessionOf({})).not.toHaveProperty('bfd');
   });
 });
 

@@ -1,0 +1,42 @@
+// The BFD sessions of one node: one beside each BGP session whose peer has a profile, over as many hops as FRR would take
+// for it. Called by plan.
+
+import type { BfdProfile, Config, Peer } from '../config/config.ts';
+import type { Ip } from '../net/address.ts';
+
+export interface BfdSession {
+  /** `nearest`: a single one where the router is on a subnet of the node, else several. */
+  readonly hops: 'single' | 'multi' | 'nearest';
+  readonly remote: Ip;
+  readonly local?: Ip;
+  /** The VRF device. */
+  readonly vrf?: string;
+  readonly profile: BfdProfile;
+}
+
+/** By peer name, for those that are served. */
+export function bfdSessions(
+  config: Config,
+  served: readonly { readonly name: string }[],
+): ReadonlyMap<string, BfdSession> {
+  const profiles = new Map(config.bfdProfiles.map((profile) => [profile.name, profile]));
+  const names = new Set(served.map(({ name }) => name));
+  const sessions = new Map<string, BfdSession>();
+  for (const peer of config.peers) {
+    const { name, address, source, vrf, bfdProfile } = peer;
+    const profile = bfdProfile === undefined ? undefined : profiles.get(bfdProfile);
+    if (profile === undefined || address === undefined || !names.has(name)) continue;
+    sessions.set(name, {
+      ...{ hops: hopsTo(peer), remote: address, profile },
+      ...(source !== undefined && { local: source }),
+      ...(vrf !== undefined && { vrf }),
+    });
+  }
+  return sessions;
+}
+
+/** FRR's rule: several where eBGP has more than one hop, and where an iBGP router is on no subnet of ours. */
+function hopsTo({ remote, myAsn, ebgpMultiHop, ttlSecurity = 1 }: Peer): BfdSession['hops'] {
+  if (remote === 'internal' || remote === myAsn) return 'nearest';
+  return ebgpMultiHop || ttlSecurity > 1 ? 'multi' : 'single';
+}
