@@ -16,6 +16,8 @@ export type BfdSays =
       readonly failure: boolean;
       /** The peer's BFD does not share the fate of its control plane (the C bit, RFC 5880 §4.1). */
       readonly independent: boolean;
+      /** It flaps: BFD keeps it down for so long. */
+      readonly heldMs?: number;
       readonly why: string;
     }
   /** One of the two sides took it down on purpose. */
@@ -79,7 +81,10 @@ function believe(turn: Turn, says: Extract<BfdSays, { is: 'down' }>): void {
   const { peer, tick } = turn;
   const cause: Cause = { why: `BFD: ${says.why}` };
   const ended = connectionsOf(peer).filter(isWatched);
-  if (ended.length > 0) peer.bfd = { ...peer.bfd, waitsUntil: tick.now + PATIENCE_MS };
+  const { heldMs = 0 } = says;
+  if (ended.length > 0) peer.bfd = { ...peer.bfd, waitsUntil: tick.now + heldMs + PATIENCE_MS };
+  // nor may the peer bring up meanwhile what is kept down
+  if (heldMs > 0) peer.acceptAt = tick.now + heldMs;
   for (const connection of ended) {
     // RFC 5882 §4.3.2, RFC 9384: with a BFD that shares the fate of a restarting control plane, routes may outlive this
     const cease = says.independent ? final(connection, BFD_DOWN) : BFD_DOWN;

@@ -79,6 +79,16 @@ describe('a path that fails', () => {
     expect(stage.accepted('in#1')).toContain('OPEN');
   });
 
+  it('that BFD keeps down because it flaps is neither dialled nor taken meanwhile', () => {
+    const stage = new BfdStage().settled();
+    stage.says({ ...FAILED, heldMs: 4_000 });
+    stage.now += 3_999;
+    expect(stage.accepted('in#1')).toEqual(['close rst in#1']);
+    expect(stage.tick(1 + 9_999)).toEqual([]);
+    expect(stage.accepted('in#2')).toContain('OPEN');
+    expect(stage.tick(1)).toContain('connect');
+  });
+
   it('is dialled anew as soon as BFD is up, for the SYN under way may wait for long', () => {
     const stage = new BfdStage().settled();
     stage.says(FAILED);
