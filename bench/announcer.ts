@@ -52,6 +52,7 @@ const planWith = (routes: Wanted): Plan => ({
   node: 'bench',
   peers: [config],
   notServed: [],
+  bfd: new Map(),
   routes: new Map([[config.name, routes]]),
   services: new Map(),
   layer2: [],

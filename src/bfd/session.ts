@@ -51,6 +51,8 @@ export interface SessionReport {
   /** Codes of RFC 5880 §4.1: ours, and the last one that the peer told. */
   readonly diagnostic: number;
   readonly remoteDiagnostic: number;
+  /** The peer's C bit: its BFD does not share the fate of its control plane. */
+  readonly independent: boolean;
 }
 
 export type SessionEffect =
@@ -279,8 +281,8 @@ function changeState(
   if (from === 'Up') session.counters = { ...counters, downEvents: counters.downEvents + 1 };
   retune(session);
   const failure = from === 'Up' && FAILURES.has(because);
-  const remoteDiagnostic = remote.diagnostic;
-  effects.push({ report: 'bfd-state', session: id, from, to, because, failure, diagnostic, remoteDiagnostic });
+  const told = { remoteDiagnostic: remote.diagnostic, independent: remote.controlPlaneIndependent };
+  effects.push({ report: 'bfd-state', session: id, from, to, because, failure, diagnostic, ...told });
 }
 
 /** A packet that counts in the schedule; the next periodic one is planned from it. */

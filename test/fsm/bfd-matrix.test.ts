@@ -199,6 +199,7 @@ describe.each(Object.keys(MATRIX) as SessionState[])('%s', (state) => {
       failure,
       diagnostic: cell.diag,
       remoteDiagnostic: 0,
+      independent: false,
     };
     expect(reports).toEqual(because === undefined ? NOTHING : [report]);
   });

@@ -7,7 +7,7 @@ import type { Peer } from '../../src/config/config.ts';
 import type { BFDProfileResource } from '../../src/config/resource.ts';
 import { Secret } from '../../src/net/secret.ts';
 import { plan } from '../../src/plan/plan.ts';
-import { bfdWanted } from '../../src/process/bfd-wanted.ts';
+import { bfdWanted } from '../../src/process/bfd.ts';
 import { config, ip, labelled, node, peer, prefix, snapshot } from './cluster.ts';
 
 const KEY = { name: 'key', type: 'kubernetes.io/basic-auth', data: new Map([['password', new Secret('geheim')]]) };

@@ -1,7 +1,12 @@
-// What the packet thread is asked to do about BFD: the sessions of a plan with the parameters of their profiles, and keys
-// in the clear, for they cross to another thread. Called by packet-half. RFC 5880 §6.8.3, 5881 §5, 5883 §5.
+// BFD between plan, packet thread and BGP: down go the sessions of a plan with the parameters of their profiles, and keys in
+// the clear, for they cross to another thread; up comes what a change of state means to a peer. Called by packet-half.
+// RFC 5880 §6.8.3, 5881 §5, 5882 §4.2, 5883 §5.
 
+import { diagnosticName } from '../bfd/packet.ts';
+import type { Cause } from '../bfd/session.ts';
 import type { SessionParameters } from '../bfd/variables.ts';
+import type { BfdSays } from '../bgp/bfd-client.ts';
+import type { LinksReport } from '../links/report.ts';
 import type { BfdWanted } from '../links/wanted.ts';
 import { familyOf, inRange, type Prefix, rangeOfPrefix } from '../net/address.ts';
 import type { BfdSession } from '../plan/bfd.ts';
@@ -54,4 +59,34 @@ function keyOf({
   secret,
 }: NonNullable<BfdSession['profile']['authentication']>): SessionParameters['keys'][number] {
   return { type, id: keyId, secret: new TextEncoder().encode(secret.reveal()) };
+}
+
+/** What a report says of the path to a peer; undefined: nothing new. */
+export function bfdSays(report: LinksReport): BfdSays | undefined {
+  if (report.report === 'bfd-moved') return { is: 'unknown' };
+  if (report.report !== 'bfd-state' || report.to === 'Init') return undefined;
+  const { to, because, failure, independent, heldMs } = report;
+  if (to === 'Up') return { is: 'up' };
+  if (to === 'AdminDown' || because === 'peer-admin-down') return { is: 'admin-down' };
+  const held = heldMs === undefined ? {} : { heldMs };
+  return { is: 'down', failure, independent, ...held, why: reasonOf(because, report.remoteDiagnostic) };
+}
+
+/** Why a session is not up, for logs and for the peer's last error. */
+export function reasonOf(because: Cause, remoteDiagnostic: number): string {
+  switch (because) {
+    case 'detection-expired':
+      return 'nothing was heard for the detection time';
+    case 'echo-failed':
+      return 'echoes did not come back';
+    case 'peer-down':
+      return `the peer went down: ${diagnosticName(remoteDiagnostic)}`;
+    case 'peer-admin-down':
+      return 'the peer took it down on purpose';
+    case 'disabled':
+      return 'taken down on purpose';
+    case 'handshake':
+    case 'enabled':
+      return 'coming up';
+  }
 }
