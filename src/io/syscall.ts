@@ -93,9 +93,14 @@ export function systemError(name: string, code: string, errno: number, about = '
   return { code, call: name, text: [about && `${about}: `, sentence, hint && ` (${hint})`].filter(Boolean).join('') };
 }
 
+/** The same by errno's number alone. */
+export function errorOf(name: string, errno: number, about = ''): SystemError {
+  return systemError(name, codes.get(errno) ?? `E${errno}`, errno, about);
+}
+
 /** For the call that has just returned an error: nothing may come between. */
 export function failed(name: string, about = '', errno = koffi.errno()): SystemCallError {
-  return new SystemCallError(systemError(name, codes.get(errno) ?? `E${errno}`, errno, about));
+  return new SystemCallError(errorOf(name, errno, about));
 }
 
 /** A new socket of the family, non-blocking, closed on exec. The caller owns the descriptor. */

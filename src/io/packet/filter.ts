@@ -1,0 +1,84 @@
+// Classic BPF: what the kernel drops before a socket of ours hears of it, so that other traffic costs nothing. Attached
+// by the sockets beside this file. The language is that of linux/filter.h and of the original paper (McCanne, Jacobson).
+
+import { setOption } from '../syscall.ts';
+import { Memory } from './memory.ts';
+
+/** Code, jump if true, jump if false, constant; jumps count from the next instruction. */
+type Instruction = readonly [code: number, jt: number, jf: number, k: number];
+
+const LOAD_BYTE = 0x30;
+const JUMP_EQUAL = 0x15;
+const JUMP_GREATER = 0x25;
+const JUMP_SET = 0x45;
+const RETURN = 0x06;
+const WHOLE = 0xffff;
+/** SKF_AD_OFF + SKF_AD_PKTTYPE. */
+const PACKET_TYPE = 0xfffff000 + 4;
+/** PACKET_HOST, _BROADCAST and _MULTICAST are up to it; above are other hosts' and our own outgoing ones. */
+const PACKET_MULTICAST = 2;
+
+/** Every frame that is for us. One with the tag of a VLAN that this machine has no link for counts as another host's. */
+export const FOR_US: readonly Instruction[] = [
+  [LOAD_BYTE, 0, 0, PACKET_TYPE],
+  [JUMP_GREATER, 0, 1, PACKET_MULTICAST],
+  [RETURN, 0, 0, 0],
+  [RETURN, 0, 0, WHOLE],
+];
+
+/** Of IPv6 frames for us: Neighbor Solicitation and Advertisement (RFC 4861 §4.3, §4.4). */
+export const NEIGHBOR_DISCOVERY: readonly Instruction[] = [
+  [LOAD_BYTE, 0, 0, PACKET_TYPE],
+  [JUMP_GREATER, 5, 0, PACKET_MULTICAST],
+  // Next Header, behind 14 octets of Ethernet
+  [LOAD_BYTE, 0, 0, 14 + 6],
+  [JUMP_EQUAL, 0, 3, 58],
+  [LOAD_BYTE, 0, 0, 14 + 40],
+  [JUMP_EQUAL, 2, 0, 135],
+  [JUMP_EQUAL, 1, 0, 136],
+  [RETURN, 0, 0, 0],
+  [RETURN, 0, 0, WHOLE],
+];
+
+/** Of a socket that only sends. */
+export const NOTHING: readonly Instruction[] = [[RETURN, 0, 0, 0]];
+
+/**
+ * Of netlink's notifications: no routes but default ones, for a router may change thousands a second. A dump is passed
+ * whole. Integers are in the machine's order, which is little endian on x64 and arm64.
+ */
+export const DEFAULT_ROUTES: readonly Instruction[] = [
+  // nlmsg_type: RTM_NEWROUTE, RTM_DELROUTE
+  [LOAD_BYTE, 0, 0, 4],
+  [JUMP_EQUAL, 1, 0, 24],
+  [JUMP_EQUAL, 0, 5, 25],
+  // nlmsg_flags: NLM_F_MULTI
+  [LOAD_BYTE, 0, 0, 6],
+  [JUMP_SET, 3, 0, 2],
+  // rtm_dst_len
+  [LOAD_BYTE, 0, 0, 16 + 1],
+  [JUMP_EQUAL, 1, 0, 0],
+  [RETURN, 0, 0, 0],
+  [RETURN, 0, 0, WHOLE],
+];
+
+const MOST_INSTRUCTIONS = 64;
+const PROGRAM_AT = 16;
+let memory: Memory | undefined;
+
+/** Throws SystemCallError. The kernel keeps a copy of the program. */
+export function attachFilter(fd: number, program: readonly Instruction[], about = ''): void {
+  memory ??= new Memory(PROGRAM_AT + MOST_INSTRUCTIONS * 8);
+  const { bytes } = memory;
+  program.forEach(([code, jt, jf, k], at) => {
+    const offset = PROGRAM_AT + at * 8;
+    bytes.writeUInt16LE(code, offset);
+    bytes[offset + 2] = jt;
+    bytes[offset + 3] = jf;
+    bytes.writeUInt32LE(k, offset + 4);
+  });
+  // struct sock_fprog
+  bytes.writeUInt16LE(program.length, 0);
+  memory.point(8, PROGRAM_AT);
+  setOption(fd, 'ipv4', 'SO_ATTACH_FILTER', bytes.subarray(0, 16), about);
+}

@@ -1,0 +1,114 @@
+// ARP and Neighbor Discovery of one link: frames in and out (packet(7)), and the multicast groups of IPv6 that the kernel
+// joins for us (MLD, RFC 3810), so that switches let solicitations through. Owned by packet/sockets. Two sockets, each
+// bound to its EtherType: IPv4 traffic costs nothing at all, and frames with the tag of a VLAN never look untagged.
+// Failures are thrown as SystemCallError.
+
+import { type Ip, ipToBytes } from '../../net/address.ts';
+import { closeSocket, openSocket, setOption } from '../syscall.ts';
+import { attachFilter, FOR_US, NEIGHBOR_DISCOVERY } from './filter.ts';
+import { bindFrames, ETH_P_ARP, ETH_P_IPV6, growReceiveBuffer, openFrames, receive, send } from './kernel.ts';
+
+/** Those of one link and turn; the others have their turn then, and the timers. */
+const MOST_IN_A_TURN = 256;
+/** Longer than any frame that we have a use for. */
+const buffer = Buffer.alloc(2_048);
+
+export class FrameSocket {
+  readonly index: number;
+  /** ARP's and IPv6's. */
+  readonly fds: readonly [arp: number, ipv6: number];
+  #isOpen = true;
+
+  constructor(link: string, index: number) {
+    this.index = index;
+    const arp = open(link, index, ETH_P_ARP);
+    try {
+      this.fds = [arp, open(link, index, ETH_P_IPV6)];
+    } catch (fault) {
+      closeSocket(arp);
+      throw fault;
+    }
+  }
+
+  /** What waits at one of `fds`, within bounds; each frame a copy. What comes of it may close the socket. */
+  drain(fd: number, link: string, take: (frame: Uint8Array) => void): void {
+    for (let count = 0; count < MOST_IN_A_TURN && this.#isOpen; count++) {
+      const length = receive(fd, buffer, link);
+      if (length === undefined) return;
+      take(new Uint8Array(buffer.subarray(0, length)));
+    }
+  }
+
+  /** A whole Ethernet frame. */
+  send(bytes: Uint8Array, link: string): void {
+    const isArp = bytes[12] === 0x08 && bytes[13] === 0x06;
+    send(this.fds[isArp ? 0 : 1], bytes, link);
+  }
+
+  close(): void {
+    this.#isOpen = false;
+    for (const fd of this.fds) closeSocket(fd);
+  }
+}
+
+function open(link: string, index: number, etherType: number): number {
+  const fd = openFrames(link);
+  try {
+    attachFilter(fd, etherType === ETH_P_ARP ? FOR_US : NEIGHBOR_DISCOVERY, link);
+    growReceiveBuffer(fd);
+    bindFrames(fd, etherType, index, link);
+    return fd;
+  } catch (fault) {
+    closeSocket(fd);
+    throw fault;
+  }
+}
+
+/** Older kernels allow one socket some 300 groups (net.core.optmem_max). */
+const MOST_GROUPS = 128;
+
+/** Groups of one link. They end with it, or with `close`. */
+export class LinkGroups {
+  readonly index: number;
+  readonly #sockets: { readonly fd: number; readonly groups: Set<Ip> }[] = [];
+
+  constructor(index: number) {
+    this.index = index;
+  }
+
+  join(group: Ip, link: string): void {
+    if (this.#sockets.some(({ groups }) => groups.has(group))) return;
+    let socket = this.#sockets.find(({ groups }) => groups.size < MOST_GROUPS);
+    if (socket === undefined) {
+      socket = { fd: openSocket('ipv6', 'udp'), groups: new Set() };
+      this.#sockets.push(socket);
+    }
+    setOption(socket.fd, 'ipv6', 'IPV6_JOIN_GROUP', this.#request(group), `${link} ${group}`);
+    socket.groups.add(group);
+  }
+
+  leave(group: Ip, link: string): void {
+    const at = this.#sockets.findIndex(({ groups }) => groups.has(group));
+    const socket = this.#sockets[at];
+    if (socket === undefined) return;
+    socket.groups.delete(group);
+    if (socket.groups.size > 0)
+      setOption(socket.fd, 'ipv6', 'IPV6_LEAVE_GROUP', this.#request(group), `${link} ${group}`);
+    else {
+      closeSocket(socket.fd);
+      this.#sockets.splice(at, 1);
+    }
+  }
+
+  close(): void {
+    for (const { fd } of this.#sockets.splice(0)) closeSocket(fd);
+  }
+
+  /** struct ipv6_mreq: group, index of the link. */
+  #request(group: Ip): Uint8Array {
+    const bytes = Buffer.alloc(20);
+    bytes.set(ipToBytes(group));
+    bytes.writeInt32LE(this.index, 16);
+    return bytes;
+  }
+}

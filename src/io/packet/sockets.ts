@@ -1,0 +1,205 @@
+// The sockets of the packet thread by the names that its machine gave them: effects become system calls, and what comes in
+// or goes wrong becomes events. Owned by packet/loop. A socket on a link that vanished, or got another name, is told of
+// as broken and closed.
+
+import { constants } from 'node:os';
+import type { SystemError } from '../../net/io.ts';
+import { unreachable } from '../../net/machine.ts';
+import type { PacketEffect, PacketEvent, SocketName } from '../../net/packet-io.ts';
+import { errorOf, SystemCallError } from '../syscall.ts';
+import { Datagrams } from './datagram.ts';
+import { FrameSocket, LinkGroups } from './frame-socket.ts';
+import type { LinkTable } from './link-table.ts';
+import { UdpSocket } from './udp-socket.ts';
+
+/** One descriptor to poll, and what to do when it is ready. */
+export interface Readable {
+  readonly fd: number;
+  readonly drain: () => void;
+}
+
+export class Sockets {
+  readonly #emit: (event: PacketEvent) => void;
+  readonly #links: () => LinkTable;
+  readonly #datagrams = new Datagrams();
+  readonly #udp = new Map<SocketName, UdpSocket>();
+  readonly #frames = new Map<string, FrameSocket>();
+  readonly #groups = new Map<string, LinkGroups>();
+  /** Changes whenever `readable` answers something else. */
+  generation = 0;
+
+  constructor(emit: (event: PacketEvent) => void, links: () => LinkTable) {
+    this.#emit = emit;
+    this.#links = links;
+  }
+
+  /** Datagrams before frames: BFD has less time than ARP. */
+  readable(): readonly Readable[] {
+    const udp = [...this.#udp].filter(([, socket]) => socket.isRead);
+    return [
+      ...udp.map(([name, socket]) => ({ fd: socket.fd, drain: () => this.#drainUdp(name, socket) })),
+      ...[...this.#frames].flatMap(([link, socket]) =>
+        socket.fds.map((fd) => ({ fd, drain: () => this.#drainFrames(fd, link, socket) })),
+      ),
+    ];
+  }
+
+  /** What fails is emitted. Unknown sockets are ignored. */
+  carry(effect: PacketEffect): void {
+    switch (effect.do) {
+      case 'udp-open':
+        this.#open(effect.socket, () => this.#openUdp(effect));
+        break;
+      case 'udp-close':
+        this.#closeUdp(effect.socket);
+        break;
+      case 'udp-send':
+        this.#try('udp-send', effect.socket, () => this.#sendUdp(effect));
+        break;
+      case 'frames-open':
+        this.#open(effect.link, () => this.#openFrames(effect.link));
+        break;
+      case 'frames-close':
+        this.#closeFrames(effect.link);
+        break;
+      case 'frame-send':
+        this.#try('frame-send', effect.link, () => this.#frames.get(effect.link)?.send(effect.bytes, effect.link));
+        break;
+      case 'group-join':
+      case 'group-leave':
+        this.#try(effect.do, effect.link, () => this.#changeGroup(effect));
+        break;
+      default:
+        unreachable(effect);
+    }
+  }
+
+  /** The links have changed: what was bound to one that is gone, is gone with it. */
+  checkLinks(): void {
+    const isGone = (name: string | undefined, index: number | undefined): boolean =>
+      name !== undefined && index !== undefined && this.#links().indexOf(name) !== index;
+    for (const [link, groups] of this.#groups) {
+      if (!isGone(link, groups.index)) continue;
+      groups.close();
+      this.#groups.delete(link);
+    }
+    for (const [name, { options, index }] of this.#udp)
+      if (isGone(options.device, index)) this.#broken(name, noLink(options.device), () => this.#closeUdp(name));
+    for (const [link, { index }] of this.#frames)
+      if (isGone(link, index)) this.#broken(link, noLink(link), () => this.#closeFrames(link));
+  }
+
+  close(): void {
+    for (const all of [this.#udp, this.#frames, this.#groups]) {
+      for (const socket of all.values()) socket.close();
+      all.clear();
+    }
+  }
+
+  #open(name: SocketName, open: () => void): void {
+    try {
+      open();
+    } catch (fault) {
+      if (!(fault instanceof SystemCallError)) throw fault;
+      this.#emit({ on: 'socket', socket: name, error: fault.error });
+      return;
+    }
+    this.generation++;
+    this.#emit({ on: 'socket', socket: name });
+  }
+
+  #openUdp({ socket: name, options }: PacketEffect & { do: 'udp-open' }): void {
+    const { family, device } = options;
+    this.#closeUdp(name);
+    const sharing = (port: number) =>
+      [...this.#udp.values()].filter(({ options: other }) => other.family === family && other.port === port);
+    const index = device === undefined ? undefined : this.#indexOf(device);
+    const isShared = (port: number) => {
+      for (const each of sharing(port)) each.share();
+      return sharing(port).length > 0;
+    };
+    this.#udp.set(name, new UdpSocket(options, index, isShared));
+  }
+
+  #openFrames(link: string): void {
+    this.#closeFrames(link);
+    this.#frames.set(link, new FrameSocket(link, this.#indexOf(link)));
+  }
+
+  #closeUdp(name: SocketName): void {
+    this.#udp.get(name)?.close();
+    if (this.#udp.delete(name)) this.generation++;
+  }
+
+  #closeFrames(link: string): void {
+    this.#frames.get(link)?.close();
+    if (this.#frames.delete(link)) this.generation++;
+  }
+
+  #sendUdp({ socket: name, to, link, source, ttl, bytes }: PacketEffect & { do: 'udp-send' }): void {
+    const socket = this.#udp.get(name);
+    if (socket === undefined) return;
+    const index = link === undefined ? undefined : this.#indexOf(link);
+    const from = source ?? socket.options.local;
+    const outgoing = { to, ttl: ttl ?? socket.options.ttl, bytes };
+    const how = { ...(from !== undefined && { source: from }), ...(index !== undefined && { index }) };
+    this.#datagrams.send(socket.fd, { ...outgoing, ...how }, `${name} to ${to.address}`);
+  }
+
+  #changeGroup({ do: what, link, group }: PacketEffect & { do: 'group-join' | 'group-leave' }): void {
+    const groups = this.#groups.get(link) ?? new LinkGroups(this.#indexOf(link));
+    this.#groups.set(link, groups);
+    if (what === 'group-join') groups.join(group, link);
+    else groups.leave(group, link);
+  }
+
+  #drainUdp(name: SocketName, socket: UdpSocket): void {
+    this.#read(name, () =>
+      socket.drain(this.#datagrams, name, ({ index, ...received }) =>
+        this.#emit({ on: 'datagram', socket: name, ...received, link: this.#links().nameOf(index) ?? '' }),
+      ),
+    );
+  }
+
+  #drainFrames(fd: number, link: string, socket: FrameSocket): void {
+    this.#read(link, () => socket.drain(fd, link, (bytes) => this.#emit({ on: 'frame', link, bytes })));
+  }
+
+  #read(name: SocketName, read: () => void): void {
+    try {
+      read();
+    } catch (fault) {
+      if (!(fault instanceof SystemCallError)) throw fault;
+      // the link went down; the socket goes on when it is up again
+      if (fault.error.code === 'ENETDOWN') return;
+      this.#broken(name, fault.error, () => {
+        this.#closeUdp(name);
+        this.#closeFrames(name);
+      });
+    }
+  }
+
+  #broken(name: SocketName, error: SystemError, close: () => void): void {
+    close();
+    this.#emit({ on: 'socket', socket: name, error });
+  }
+
+  #try(effect: (PacketEvent & { on: 'failed' })['effect'], about: SocketName, act: () => void): void {
+    try {
+      act();
+    } catch (fault) {
+      if (!(fault instanceof SystemCallError)) throw fault;
+      this.#emit({ on: 'failed', effect, about, error: fault.error });
+    }
+  }
+
+  #indexOf(link: string): number {
+    const index = this.#links().indexOf(link);
+    if (index === undefined) throw new SystemCallError(noLink(link));
+    return index;
+  }
+}
+
+function noLink(link = ''): SystemError {
+  return errorOf('interface', constants.errno.ENODEV, link);
+}
