@@ -17,7 +17,7 @@ export default defineConfig({
       project('house', ['test/house.test.ts']),
       project('unit', [
         'src/**/*.test.ts',
-        'test/{net,l2,io,config,cli,k8s,controller,process,manifests}/**/*.test.ts',
+        'test/{net,l2,links,io,config,cli,k8s,controller,process,manifests}/**/*.test.ts',
       ]),
       project('codec', ['test/codec/**/*.test.ts'], 60_000),
       project('fsm', ['test/fsm/**/*.test.ts']),

@@ -1,0 +1,153 @@
+// The packet half of a node as one machine: BFD sessions for BGP peers, and layer 2: which interface answers ARP and Neighbor
+// Discovery for which address, agreed upon with the other speakers. Pure: sockets and frames are named, not held. Driven by
+// io/packet-thread and by simulations, both of which hand over all that has arrived before they give a tick.
+
+import { isClaim } from './l2/claim.ts';
+import { giveOwner, giveResponder, lanDueAt, tickLan } from './links/lan.ts';
+import { followKeys, followLans, forgetLans } from './links/lans.ts';
+import { followMesh, onMeshDatagram } from './links/mesh.ts';
+import { followPeers, haveLeft, leavePeers, onPeerDatagram, tickPeers } from './links/peers.ts';
+import type { Effects, LinksEffect, LinksEvent } from './links/report.ts';
+import { onSocket, reopen, socketsDueAt } from './links/socket.ts';
+import { hearSpeaker } from './links/speakers.ts';
+import type { Links } from './links/state.ts';
+import type { Step, Tick } from './net/machine.ts';
+import { OFF, redraw, unreachable } from './net/machine.ts';
+import type { PacketEvent } from './net/packet-io.ts';
+
+export type { LinksEffect, LinksEvent, LinksReport } from './links/report.ts';
+export type { Links } from './links/state.ts';
+export { createLinks } from './links/state.ts';
+export type { LinksView } from './links/view.ts';
+export { viewLinks } from './links/view.ts';
+
+/** So long at most peers are told that this node leaves. */
+const LEAVE_MS = 3_000;
+
+/** When it must be given a tick though nothing came. */
+export function dueAt({ dueAt: due }: Links): number {
+  return due;
+}
+
+export function step(links: Links, event: LinksEvent, tick: Tick): Step<Links, LinksEffect> {
+  const effects: Effects = [];
+  switch (event.on) {
+    case 'wanted':
+      if (links.leaving) break;
+      links.wanted = event.wanted;
+      links.vips = new Set(event.wanted.layer2?.addresses.map(({ ip }) => ip));
+      follow(links, tick, effects);
+      break;
+    case 'links':
+      links.links = event.links;
+      reopen(links.sockets, tick, true, effects);
+      follow(links, tick, effects);
+      break;
+    case 'datagram':
+      onDatagram(links, event, tick, effects);
+      break;
+    case 'frame': {
+      const lan = links.lans.get(event.link);
+      if (lan?.serving !== undefined) giveResponder(links, lan, { on: 'frame', bytes: event.bytes }, tick, effects);
+      break;
+    }
+    case 'socket':
+      onSocket(links.sockets, event, tick, effects);
+      break;
+    case 'failed':
+      fail(links, event);
+      break;
+    case 'leave':
+      leave(links, tick, effects);
+      break;
+    case 'tick':
+      onTick(links, tick, effects);
+      break;
+    default:
+      return unreachable(event);
+  }
+  depart(links, tick, effects);
+  tellAnswers(links, effects);
+  schedule(links);
+  return [links, effects];
+}
+
+/** Sessions and LANs as they are wanted, on the links that there are. */
+function follow(links: Links, tick: Tick, effects: Effects): void {
+  const { peers, wanted, vips, sockets, leaving } = links;
+  if (!leaving) followPeers(peers, wanted.sessions, links.links, vips, tick, sockets, effects);
+  followLans(links, { ...tick, random: redraw(tick.random) }, effects);
+}
+
+function onDatagram(links: Links, event: PacketEvent & { on: 'datagram' }, tick: Tick, effects: Effects): void {
+  if (onPeerDatagram(links.peers, event, tick, effects) || !event.socket.startsWith('speakers/')) return;
+  if (!isClaim(event.bytes)) {
+    const lan = links.lans.get(event.link);
+    const drop = lan?.segment === undefined ? 'link' : onMeshDatagram(links, lan, event, tick, effects);
+    if (drop !== undefined) count(links, `bfd-${drop}`);
+    return;
+  }
+  const heard = hearSpeaker(links, event);
+  if (heard === undefined) return;
+  if ('drop' in heard) {
+    count(links, heard.drop);
+    return;
+  }
+  for (const lan of heard.for) {
+    giveOwner(links, lan, { on: 'told', statement: heard.statement }, tick, effects);
+    followMesh(links, lan, tick, effects);
+  }
+}
+
+function count(links: Links, drop: string): void {
+  links.drops = { ...links.drops, [drop]: (links.drops[drop] ?? 0) + 1 };
+}
+
+function fail(links: Links, { effect, error }: PacketEvent & { on: 'failed' }): void {
+  const name = `${effect} ${error.code}`;
+  links.failures = { ...links.failures, [name]: (links.failures[name] ?? 0) + 1 };
+}
+
+function onTick(links: Links, tick: Tick, effects: Effects): void {
+  const { peers, sockets, lans } = links;
+  reopen(sockets, tick, false, effects);
+  if (links.keys.turnAt <= tick.now) followKeys(links, [], tick, effects);
+  tickPeers(peers, tick, sockets, effects);
+  let { random } = tick;
+  for (const lan of lans.values()) {
+    random = redraw(random);
+    if (lanDueAt(lan) <= tick.now) tickLan(links, lan, { ...tick, random }, effects);
+  }
+  forgetLans(links, tick, effects);
+}
+
+function leave(links: Links, tick: Tick, effects: Effects): void {
+  if (links.leaving) return;
+  links.leaving = true;
+  links.leaveBy = tick.now + LEAVE_MS;
+  leavePeers(links.peers, tick, effects);
+  for (const lan of links.lans.values()) giveOwner(links, lan, { on: 'leave' }, tick, effects);
+  followLans(links, tick, effects);
+}
+
+/** Everything has been handed over, and every peer been told or given up. */
+function depart(links: Links, { now }: Tick, effects: Effects): void {
+  if (!links.leaving || links.leaveBy === OFF) return;
+  const lansHaveLeft = [...links.lans.values()].every(({ segment, hasLeft }) => segment === undefined || hasLeft);
+  if (!lansHaveLeft || !(haveLeft(links.peers) || now >= links.leaveBy)) return;
+  links.leaveBy = OFF;
+  effects.push({ report: 'left' });
+}
+
+function tellAnswers({ answers, changed }: Links, effects: Effects): void {
+  if (changed.size === 0) return;
+  const addresses = new Map([...changed].map((ip) => [ip, [...(answers.get(ip) ?? [])].sort()]));
+  changed.clear();
+  effects.push({ report: 'l2-answers', addresses });
+}
+
+function schedule(links: Links): void {
+  let due = Math.min(links.peers.dueAt, socketsDueAt(links.sockets), links.keys.turnAt);
+  for (const lan of links.lans.values()) due = Math.min(due, lanDueAt(lan));
+  links.dueAt = Math.min(due, links.leaveBy);
+}

@@ -1,0 +1,96 @@
+// The sockets that the parts of `links` need: opened when the first of them asks, opened again when one broke. Called by
+// `peers`, `lan` and `speakers`. What is sent to a socket that is not open is lost, as on any wire.
+
+import type { Tick } from '../net/machine.ts';
+import { OFF } from '../net/machine.ts';
+import type { PacketEvent, SocketName, UdpOptions } from '../net/packet-io.ts';
+import type { Effects, SocketUse } from './report.ts';
+
+const RETRY_MS = 1_000;
+const LONGEST_RETRY_MS = 30_000;
+
+/** A UDP socket, or the ARP and NDP frames of a link. */
+export type SocketKind = { readonly udp: UdpOptions } | { readonly framesOf: string };
+
+export interface Socket {
+  readonly name: SocketName;
+  readonly kind: SocketKind;
+  readonly use: SocketUse;
+  is: 'opening' | 'open' | 'broken';
+  retryMs: number;
+  retryAt: number;
+  /** The error said last, as call and code. */
+  said: string | undefined;
+}
+
+export type Sockets = Map<SocketName, Socket>;
+
+/** The same options for the same name, always. */
+export function openSocket(
+  sockets: Sockets,
+  name: SocketName,
+  kind: SocketKind,
+  use: SocketUse,
+  effects: Effects,
+): void {
+  if (sockets.has(name)) return;
+  const socket: Socket = { name, kind, use, is: 'opening', retryMs: RETRY_MS, retryAt: OFF, said: undefined };
+  sockets.set(name, socket);
+  ask(socket, effects);
+}
+
+export function closeSocket(sockets: Sockets, name: SocketName, effects: Effects): void {
+  const socket = sockets.get(name);
+  if (socket === undefined) return;
+  sockets.delete(name);
+  if (socket.is === 'broken') return;
+  if ('udp' in socket.kind) effects.push({ do: 'udp-close', socket: name });
+  else effects.push({ do: 'frames-close', link: socket.kind.framesOf });
+}
+
+export function onSocket(
+  sockets: Sockets,
+  event: PacketEvent & { on: 'socket' },
+  { now }: Tick,
+  effects: Effects,
+): void {
+  const socket = sockets.get(event.socket);
+  if (socket === undefined) return;
+  const { name, use } = socket;
+  const { error } = event;
+  if (error === undefined) {
+    socket.is = 'open';
+    socket.retryMs = RETRY_MS;
+    socket.retryAt = OFF;
+    if (socket.said !== undefined) effects.push({ report: 'socket', socket: name, use });
+    socket.said = undefined;
+    return;
+  }
+  socket.is = 'broken';
+  socket.retryAt = now + socket.retryMs;
+  socket.retryMs = Math.min(socket.retryMs * 2, LONGEST_RETRY_MS);
+  const said = `${error.call} ${error.code}`;
+  if (socket.said !== said) effects.push({ report: 'socket', socket: name, use, error });
+  socket.said = said;
+}
+
+/** Opens again what is due; `all`: whatever is broken, for the links have changed. */
+export function reopen(sockets: Sockets, { now }: Tick, all: boolean, effects: Effects): void {
+  for (const socket of sockets.values()) {
+    if (socket.is !== 'broken' || !(all || socket.retryAt <= now)) continue;
+    socket.is = 'opening';
+    socket.retryAt = OFF;
+    ask(socket, effects);
+  }
+}
+
+export function socketsDueAt(sockets: Sockets): number {
+  let due = OFF;
+  for (const { retryAt } of sockets.values()) due = Math.min(due, retryAt);
+  return due;
+}
+
+function ask({ name, kind }: Socket, effects: Effects): void {
+  if ('udp' in kind) effects.push({ do: 'udp-open', socket: name, options: kind.udp });
+  else effects.push({ do: 'frames-open', link: kind.framesOf });
+}

@@ -1,0 +1,115 @@
+// Statements between speakers (UDP, beside BFD): to whom one goes, and which segment one that came is for. Known speakers are
+// told at the address they told, others at that of their Pod and by multicast on the link, less often with time. What is told
+// for a segment arrives over it, with a TTL that no router has lessened. Called by `lan` and `links`.
+
+import type { ClaimDrop } from '../l2/claim.ts';
+import { decode, encode } from '../l2/claim.ts';
+import type { OwnerEffect } from '../l2/event.ts';
+import type { HearingDrop } from '../l2/hear.ts';
+import type { Statement } from '../l2/statement.ts';
+import type { Ip } from '../net/address.ts';
+import { familyOf, prefixOf } from '../net/address.ts';
+import type { Tick } from '../net/machine.ts';
+import type { PacketEvent } from '../net/packet-io.ts';
+import { isCurrent, sourceTo, speakersSocket } from './mesh.ts';
+import type { Effects } from './report.ts';
+import type { Lan, Links } from './state.ts';
+import type { LivenessWanted } from './wanted.ts';
+
+export const SEARCH_MS = 10_000;
+/** All hosts of the link: nobody has to join. */
+const ALL_HOSTS = { ipv4: '224.0.0.1' as Ip, ipv6: 'ff02::1' as Ip } as const;
+const TTL = 255;
+
+/** Why a datagram on the speakers' port is not believed; what an owner machine refuses it counts itself. */
+export type SpeakerDrop = ClaimDrop | HearingDrop | 'ttl' | 'link';
+
+export function tellSpeakers(
+  links: Links,
+  lan: Lan,
+  { statement, to, over }: Extract<OwnerEffect, { readonly do: 'tell' }>,
+  tick: Tick,
+  effects: Effects,
+): void {
+  const liveness = links.wanted.layer2?.liveness;
+  const [key] = links.keys.claims;
+  if (liveness === undefined || key === undefined) return;
+  const parts = encode(statement, key);
+  const send = (address: Ip, via?: Lan): void => {
+    const source = via === undefined ? undefined : sourceTo(via, address);
+    if (via !== undefined && source === undefined) return;
+    const path = via === undefined || source === undefined ? {} : { link: via.link, source };
+    const common = { socket: speakersSocket(address), to: { address, port: liveness.port }, ...path, ttl: TTL };
+    for (const bytes of parts) effects.push({ do: 'udp-send', ...common, bytes });
+  };
+  if (to !== undefined) {
+    const address = lan.segment?.members.get(to)?.address;
+    if (address !== undefined) send(address, lan);
+  } else if (over === 'segment') tellSegment(lan, liveness, tick, send);
+  else tellAnyWay(links, liveness, tick, send);
+}
+
+type Send = (address: Ip, via?: Lan) => void;
+
+function tellSegment(lan: Lan, liveness: LivenessWanted, { now }: Tick, send: Send): void {
+  const known = new Set<string>();
+  for (const member of lan.segment?.members.values() ?? []) {
+    if (!isCurrent(member, now) || member.address === undefined) continue;
+    known.add(member.node);
+    send(member.address, lan);
+  }
+  const missing = [...liveness.speakers].filter(([node]) => node !== lan.segment?.node && !known.has(node));
+  const isSearching = now < lan.searchUntil || now >= lan.searchAt;
+  if (missing.length === 0) return;
+  for (const [, addresses] of missing) {
+    for (const ip of addresses) if (isSearching || isNextTo(lan, ip)) send(ip, lan);
+  }
+  if (!isSearching) return;
+  lan.searchAt = now + SEARCH_MS;
+  const own = lan.segment?.facts.address;
+  if (own !== undefined) send(ALL_HOSTS[familyOf(own)], lan);
+}
+
+/** On the subnet of the interface: to ask for it there disturbs nobody. */
+function isNextTo({ serving }: Lan, ip: Ip): boolean {
+  return (serving?.link.addresses ?? []).some(
+    (each) =>
+      familyOf(each.ip) === familyOf(ip) && prefixOf(each.ip, each.prefixLength) === prefixOf(ip, each.prefixLength),
+  );
+}
+
+/** The segment's own way is lost: by whatever way there is, and over our other segments. */
+function tellAnyWay({ lans }: Links, { speakers }: LivenessWanted, { now }: Tick, send: Send): void {
+  const own = [...lans.values()].find(({ segment }) => segment !== undefined)?.segment?.node;
+  for (const [node, addresses] of speakers) if (node !== own) for (const ip of addresses) send(ip);
+  for (const other of lans.values()) {
+    if (other.segment?.facts.carrier !== true) continue;
+    for (const member of other.segment.members.values()) {
+      if (isCurrent(member, now) && member.address !== undefined) send(member.address, other);
+    }
+  }
+}
+
+/** A statement that came, with the LANs it is for, or why it is for none. `undefined`: our own, from the group. */
+export function hearSpeaker(
+  { lans, keys, wanted }: Links,
+  { bytes, ttl, link }: PacketEvent & { on: 'datagram' },
+): { readonly statement: Statement; readonly for: readonly Lan[] } | { readonly drop: SpeakerDrop } | undefined {
+  const decoded = decode(bytes, keys.claims);
+  if ('drop' in decoded) return decoded;
+  const { statement } = decoded;
+  if (statement.node === wanted.layer2?.node) return undefined;
+  if (statement.here) {
+    if (ttl !== TTL) return { drop: 'ttl' };
+    const lan = lans.get(link);
+    return lan?.segment === undefined ? { drop: 'link' } : { statement, for: [lan] };
+  }
+  // it came over another way: it is for every segment on which its sender's interface is known
+  const known = [...lans.values()].filter(({ segment }) => {
+    for (const { node, link: theirs } of segment?.members.values() ?? []) {
+      if (node === statement.node && theirs === statement.link) return true;
+    }
+    return false;
+  });
+  return known.length === 0 ? { drop: 'unknown-station' } : { statement, for: known };
+}

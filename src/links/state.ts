@@ -1,0 +1,92 @@
+// All that the packet half of a node knows: the links, what main wants, its sockets, the BFD sessions of its peers, and for each
+// serving interface a LAN with the machines that answer and own there. Plain data, changed by `links` and its parts alone.
+
+import type { Path } from '../bfd/demultiplex.ts';
+import type { Session } from '../bfd/variables.ts';
+import type { Responder } from '../l2/responder.ts';
+import type { Segment } from '../l2/segment.ts';
+import type { Station } from '../l2/statement.ts';
+import type { Ip } from '../net/address.ts';
+import { OFF } from '../net/machine.ts';
+import type { LinkState } from '../net/packet-io.ts';
+import type { Peers } from './peer-session.ts';
+import { createPeers } from './peers.ts';
+import type { Keys } from './secrets.ts';
+import { noKeys } from './secrets.ts';
+import type { ServingLink } from './serving.ts';
+import type { Sockets } from './socket.ts';
+import type { Layer2Wanted, LinksWanted } from './wanted.ts';
+
+export interface Links {
+  /** Of the next segment: it grows with every one, and above those of former processes. */
+  incarnation: number;
+  links: readonly LinkState[];
+  wanted: LinksWanted;
+  /** Addresses that some node serves, for whom an interface of ours must not be taken. */
+  vips: ReadonlySet<Ip>;
+  readonly sockets: Sockets;
+  readonly peers: Peers;
+  readonly lans: Map<string, Lan>;
+  readonly keys: Keys;
+  /** Where addresses are answered, and those for which that changed in this step. */
+  readonly answers: Map<Ip, Set<string>>;
+  readonly changed: Set<Ip>;
+  /** Interfaces that are said to have an address that is served. */
+  readonly saidOwn: Set<string>;
+  /** As reported last. */
+  saidLinks: string;
+  /** Of datagrams on the speakers' port that reach no segment. */
+  drops: Readonly<Record<string, number>>;
+  /** Effects that the kernel refused, by name and error. */
+  failures: Readonly<Record<string, number>>;
+  leaving: boolean;
+  /** Until when peers are told; OFF: it has left, or is not leaving. */
+  leaveBy: number;
+  dueAt: number;
+}
+
+/** One serving interface, or one that served until a moment ago. */
+export interface Lan {
+  readonly link: string;
+  /** Undefined: it has gone, or does not serve any more. */
+  serving: ServingLink | undefined;
+  /** When what is left of it is forgotten; OFF while it serves. */
+  forgetAt: number;
+  readonly responder: Responder;
+  /** Absent without liveness. */
+  segment: Segment | undefined;
+  /** BFD with other speakers there, by discriminator and by station. */
+  readonly mesh: Map<number, MeshSession>;
+  readonly stations: Map<Station, MeshSession>;
+  meshDueAt: number;
+  /** When the speakers there must be compared with the sessions. */
+  reviewAt: number;
+  /** What its machines were given last, for each kind of event. */
+  readonly given: Map<string, string>;
+  wanted: Layer2Wanted | undefined;
+  /** Until when everybody who is not known there is looked for with every statement, and when again after that. */
+  searchUntil: number;
+  searchAt: number;
+  /** Something was heard that changes the owner machine's mind at once. */
+  isUrgent: boolean;
+  hasLeft: boolean;
+}
+
+export interface MeshSession {
+  readonly localDiscriminator: number;
+  readonly path: Path & { readonly local: Ip };
+  readonly station: Station;
+  readonly incarnation: number;
+  session: Session;
+}
+
+const NOTHING: LinksWanted = { sessions: new Map() };
+
+/** `incarnation`: above that of every former process of this node; ms of the wall clock. */
+export function createLinks(incarnation: number): Links {
+  return {
+    ...{ incarnation, links: [], wanted: NOTHING, vips: new Set(), sockets: new Map(), peers: createPeers() },
+    ...{ lans: new Map(), keys: noKeys(), answers: new Map(), changed: new Set(), saidOwn: new Set() },
+    ...{ saidLinks: '', drops: {}, failures: {}, leaving: false, leaveBy: OFF, dueAt: OFF },
+  };
+}
