@@ -1,5 +1,6 @@
-// `npm run build`: the program as dist/fairway.js and a piece for each verb beside it, for the image and for a quick
-// start; a verb loads its pieces alone, which saves the speaker some 30 MB. koffi stays outside, for it is a binary.
+// `npm run build`: the program as dist/fairway.js, the packet thread as dist/packets.js, and a piece for each verb beside
+// them, for the image and for a quick start; a verb loads its pieces alone, which saves the speaker some 30 MB. koffi stays
+// outside, for it is a binary.
 
 import { readdir, rm, stat } from 'node:fs/promises';
 import { build } from 'esbuild';
@@ -10,9 +11,10 @@ const root = new URL('..', import.meta.url).pathname;
 await rm(`${root}dist`, { recursive: true, force: true });
 await build({
   absWorkingDir: root,
-  entryPoints: ['src/main.ts'],
+  // the second is found by io/packet-thread beside the piece that it is in
+  entryPoints: { fairway: 'src/main.ts', packets: 'src/packets.ts' },
   outdir: 'dist',
-  entryNames: 'fairway',
+  entryNames: '[name]',
   splitting: true,
   bundle: true,
   platform: 'node',

@@ -25,6 +25,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   k8s: ['net', 'config', 'plan'],
   speaker: ['net', 'bgp', 'plan'],
   links: ['net', 'bfd', 'l2', 'plan'],
+  packets: ['net', 'io', 'links'],
   controller: ['net', 'config', 'plan'],
   observe: ['net', 'bgp', 'bfd', 'config', 'plan', 'k8s', 'speaker', 'links'],
   standalone: ['net', 'bgp', 'config', 'plan', 'k8s', 'io', 'speaker', 'observe', 'process'],
