@@ -6,8 +6,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
 import { stripVTControlCharacters } from 'node:util';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { leaveOnSignal } from '../io/supervise.ts';
 import { type Ip, inRange, type Prefix, rangeOfPrefix } from '../net/address.ts';
 import type { Standalone } from '../standalone.ts';
@@ -21,8 +22,12 @@ const LEAVE_MS = 12_000;
 const LEFT_MS = 2_000;
 const NODE = 'demo';
 
+/** It stands on the machines that the tests are made of, which are in a clone alone: so no import that a bundle follows. */
+const CLUSTER_DEMO = join(import.meta.dirname, '../../demo/cluster.ts');
+
 interface Flags {
   readonly once?: true;
+  readonly cluster?: true;
   readonly frr?: true;
 }
 
@@ -31,9 +36,14 @@ type State = ReturnType<Standalone['state']>;
 export function demoCommand(): Command {
   return new Command('demo')
     .description('Shows a Service reach a router: no cluster, no root, no router needed. Ctrl-C ends it cleanly.')
-    .option('--once', 'end with 0 once everything is announced, with 1 when that takes too long')
+    .option('--once', 'end with 0 once everything is announced (--cluster: once it was played), with 1 when it failed')
     .option('--frr', 'use FRR as the router, in a network namespace of its own (needs root and FRR)')
-    .action(run);
+    .addOption(
+      new Option('--cluster', 'a whole cluster, whose nodes can be killed (needs root, FRR and a clone)').conflicts(
+        'frr',
+      ),
+    )
+    .action((flags: Flags) => (flags.cluster ? runCluster(flags) : run(flags)));
 }
 
 async function run(flags: Flags): Promise<void> {
@@ -61,6 +71,24 @@ async function run(flags: Flags): Promise<void> {
     process.stderr.write(`\n${(fault as Error).message}\n`);
     return end(1);
   }
+}
+
+async function runCluster(flags: Flags): Promise<void> {
+  try {
+    if (!import.meta.filename.endsWith('.ts')) throw new Error('--cluster needs a clone of the repository');
+    const { ClusterDemo }: ClusterDemoModule = await import(pathToFileURL(CLUSTER_DEMO).href);
+    const demo = new ClusterDemo();
+    leaveOnSignal(() => demo.end(), LEAVE_MS);
+    const code = await demo.run(flags.once === true).finally(() => demo.end());
+    process.exit(code);
+  } catch (fault) {
+    process.stderr.write(`\n${(fault as Error).message}\n`);
+    process.exit(1);
+  }
+}
+
+interface ClusterDemoModule {
+  readonly ClusterDemo: new () => { run(once: boolean): Promise<number>; end(): Promise<void> };
 }
 
 /** What the speaker's Cease meant to the router. */

@@ -1,6 +1,5 @@
-// A cluster for the stories of one file: the lab's switch with router and client, nodes, and one machine more for the
-// control plane, all network namespaces; a real API server, real controllers, a kubelet of ours, Fairway's own
-// manifests. `useCluster` makes it and takes it away; between stories what a user made is removed, the processes go on.
+// A cluster: the lab's switch with router and client, nodes, and one machine more for the control plane, all network
+// namespaces; a real API server, real controllers, a kubelet of ours, Fairway's own manifests. Made for the stories of one file (`useCluster` in stories.ts), and by the demo.
 
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -44,9 +43,10 @@ export class Cluster {
   #control: ControlPlane | undefined;
   #kubelet: Kubelet | undefined;
 
-  constructor(nodes: number) {
+  /** `hosts`: machines more on the segment, which no cluster knows; they come after the control plane's. */
+  constructor(nodes: number, hosts = 0) {
     // the machine after the last node is the control plane's: nobody schedules to it
-    this.lab = new Lab(nodes + 1);
+    this.lab = new Lab(nodes + 1 + hosts);
     this.nodes = Array.from({ length: nodes }, (_, i) => `n${i + 1}`);
   }
 
@@ -114,7 +114,7 @@ export class Cluster {
   }
 
   /** The data plane of Services on every node. */
-  async startProxies(): Promise<void> {
+  async startProxies(): Promise<readonly Daemon[]> {
     const proxies = this.nodes.map((name) => this.startProxy(name));
     const tables = (at: number): string => this.lab.run(placeOf(this.nodes[at]), ['nft', 'list', 'tables']);
     await until(
@@ -122,6 +122,7 @@ export class Cluster {
       () => proxies.every((_, at) => tables(at).includes('kube-proxy')),
       20_000,
     );
+    return proxies;
   }
 
   startProxy(name: string): Daemon {

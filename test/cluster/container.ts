@@ -157,10 +157,14 @@ function confined({ spec }: Pod): string[] {
   ];
 }
 
-/** The images that there are: ours, and `serve`, which answers every connection to port 8080 with the Pod's name. */
+/**
+ * The images that there are: ours, and `serve` and `web`, which answer every connection, or every request of HTTP, to
+ * port 8080 with the Pod's name.
+ */
 function program({ image, args = [] }: Container, podName: string): string[] {
   const [, role] = /(?:^|\/)(controller|speaker)(?::[^/]*)?$/.exec(image) ?? [];
   if (role !== undefined) return [NODE_INSIDE, `${PROJECT_INSIDE}/bin/fairway`, role, ...args];
-  if (image === 'serve') return [NODE_INSIDE, `${PROJECT_INSIDE}/test/interop/inside.ts`, 'serve', podName, '8080'];
+  if (image === 'serve' || image === 'web')
+    return [NODE_INSIDE, `${PROJECT_INSIDE}/test/interop/inside.ts`, image, podName, '8080'];
   throw new Error(`no such image: ${image}`);
 }

@@ -1,6 +1,6 @@
 // Scheduler and kubelet in one, as little of them as stories need: gives every Pod a node, starts its one container's
 // process in a namespace of its own (or in the node's, with hostNetwork), tells the API how it goes, starts it again
-// when it ends, and ends it when the Pod is deleted.
+// when it ends, and ends it when the Pod is deleted. A node can be switched off and on.
 
 import { execFile } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -34,6 +34,8 @@ export class Kubelet {
   readonly #stop = new AbortController();
   /** By uid: a Pod that changes while it is being started is not started twice, and one that goes is waited for. */
   readonly #starts = new Map<string, Promise<void>>();
+  /** Nodes that are off; what happens next on one waits until it is on. */
+  readonly #off = new Map<number, PromiseWithResolvers<void>>();
   #scheduled = 0;
   /** Environment that a story gives to a Pod's next start, beside what its manifest says: a wrong clock, for one. */
   extraEnvironment: (podName: string) => readonly string[] = () => [];
@@ -59,6 +61,38 @@ export class Kubelet {
     this.#stop.abort();
     for (const each of this.#running.values()) each.ending = true;
     await Promise.all([...this.#running.values()].map(({ daemon }) => daemon.stop('SIGKILL')));
+  }
+
+  /** The power of the i-th node goes: its processes end at once and nobody is told. */
+  async cutPower(i: number): Promise<void> {
+    this.#off.set(i, Promise.withResolvers());
+    await Promise.all(this.#on(i).map(({ daemon }) => daemon.stop('SIGKILL')));
+  }
+
+  /** The i-th node is shut down: Pods that `isFirst` picks have ended before the others are told to. */
+  async shutDown(i: number, isFirst: (pod: Pod) => boolean): Promise<void> {
+    this.#off.set(i, Promise.withResolvers());
+    const end = async (running: Running): Promise<void> => {
+      await this.#report(running, false).catch(() => {});
+      await running.daemon.stop('SIGTERM', graceOf(running.pod));
+    };
+    const [first, others] = [true, false].map((is) => this.#on(i).filter(({ pod }) => isFirst(pod) === is));
+    await Promise.all((first ?? []).map(end));
+    await Promise.all((others ?? []).map(end));
+  }
+
+  /** Its Pods are started again. */
+  switchOn(i: number): void {
+    this.#off.get(i)?.resolve();
+    this.#off.delete(i);
+  }
+
+  async #untilOn({ spec }: Pod): Promise<void> {
+    await this.#off.get(Number(spec.nodeName?.slice(1)))?.promise;
+  }
+
+  #on(i: number): Running[] {
+    return [...this.#running.values()].filter(({ pod }) => pod.spec.nodeName === `n${i}`);
   }
 
   /** The process of a Pod's container; fails when there is none. */
@@ -102,6 +136,7 @@ export class Kubelet {
 
   async #begin(pod: Pod, nodeName: string): Promise<void> {
     const i = Number(nodeName.slice(1));
+    await this.#untilOn(pod);
     const host = node(i);
     const { place, address } = pod.spec.hostNetwork
       ? { place: `n${i}` as const, address: host }
@@ -124,6 +159,7 @@ export class Kubelet {
       await this.#report(running, false).catch(() => {});
       if (await this.#untilReady(running, daemon)) await this.#report(running, true).catch(() => {});
       await daemon.ended;
+      await this.#untilOn(running.pod);
       if (running.ending || this.#stop.signal.aborted) return;
       // before it runs again, so that nobody takes what was true of the old process for the new one
       await this.#report(running, false).catch(() => {});
@@ -179,7 +215,8 @@ export class Kubelet {
     const running = this.#running.get(pod.metadata.uid);
     if (running === undefined || running.ending) return;
     running.ending = true;
-    const graceMs = gone ? 0 : (pod.spec.terminationGracePeriodSeconds ?? 30) * 1_000;
+    const graceMs = gone ? 0 : graceOf(pod);
+    await this.#untilOn(pod);
     await this.#report(running, false).catch(() => {});
     await running.daemon.stop(graceMs === 0 ? 'SIGKILL' : 'SIGTERM', graceMs);
     this.#running.delete(pod.metadata.uid);
@@ -190,6 +227,7 @@ export class Kubelet {
       .call('DELETE', `/api/v1/namespaces/${namespace}/pods/${name}`, { gracePeriodSeconds: 0 })
       .catch(() => {});
   }
+
   #spawn({ pod, place, site, folder }: Pick<Running, 'pod' | 'place' | 'site' | 'folder'>): Daemon {
     return this.#lab.spawn(
       pod.metadata.name,
@@ -197,4 +235,8 @@ export class Kubelet {
       commandOf(pod, folder, site, this.extraEnvironment(pod.metadata.name)),
     );
   }
+}
+
+function graceOf({ spec }: Pod): number {
+  return (spec.terminationGracePeriodSeconds ?? 30) * 1_000;
 }

@@ -15,7 +15,7 @@ import { clear, ipPool, untilReady } from './fairway.ts';
 import { basics, EXCLUDED, nodeObject, PLAIN_NODE, ROUTER_AS, SPEAKER_AS } from './routing.ts';
 
 /** A cluster for all stories of one file. */
-export function useCluster(nodes: number, prepare: (cluster: Cluster) => Promise<void> = async () => {}): Cluster {
+export function useCluster(nodes: number, prepare: (cluster: Cluster) => Promise<unknown> = async () => {}): Cluster {
   const cluster = new Cluster(nodes);
   const removeAtExit = (): void => {
     sweep(OWNER);

@@ -1,10 +1,12 @@
 // Small programs that stories run inside a namespace, where the test itself is not: `node inside.ts VERB …`.
 //   relay SOCKET HOST PORT   a unix socket that leads to a TCP port of the namespace
 //   serve NAME PORT          answers every TCP connection with NAME
+//   web NAME PORT            answers every request of HTTP with NAME
 //   fetch HOST PORT COUNT    connects COUNT times, one after the other; prints how often each answer came, as JSON
 //   babble PORT              accepts TCP and talks garbage: headers of BGP with lengths and types that are none
 
 import { rmSync } from 'node:fs';
+import { createServer as createHttpServer } from 'node:http';
 import { connect, createServer, type Socket } from 'node:net';
 import { pipeline } from 'node:stream';
 
@@ -24,6 +26,10 @@ function serve(name: string, port: number): void {
     socket.on('error', () => {});
     socket.end(name);
   }).listen(port, '::');
+}
+
+function web(name: string, port: number): void {
+  createHttpServer((_, response) => response.end(name)).listen(port, '::');
 }
 
 function once(host: string, port: number): Promise<string> {
@@ -76,6 +82,9 @@ switch (verb) {
     break;
   case 'serve':
     serve(argument(0), Number(argument(1)));
+    break;
+  case 'web':
+    web(argument(0), Number(argument(1)));
     break;
   case 'fetch':
     await fetchAll(argument(0), Number(argument(1)), Number(argument(2)));

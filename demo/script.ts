@@ -1,0 +1,116 @@
+// What `--once` plays, and what is promised of each act: a node is killed, another is drained, the API is cut. Between
+// acts all is as it was. Each promise is held against what the clients saw. Called by cluster.ts.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../test/interop/process.ts';
+import { answerers, judge, ms, tollSince, type Verdict } from './answers.ts';
+import { now } from './client.ts';
+import type { Stage } from './stage.ts';
+import { nodeOf, untilWhole, type View } from './watch.ts';
+
+/** After an act: long enough for every request of its time to have ended, and to see that it is over. */
+const AFTER_MS = 3_000;
+const CUT_MS = 6_000;
+/** A connection that was silent is tried again after at most as long as it was silent (RFC 6298 §5.5). */
+const CAUGHT_UP_MS = 2 * CUT_MS + 3_000;
+
+type Say = (text: string) => void;
+
+export class Play {
+  readonly #stage: Stage;
+  readonly #views: readonly View[];
+  readonly #say: Say;
+  readonly #verdicts: Verdict[] = [];
+
+  constructor(stage: Stage, views: readonly View[], say: Say) {
+    this.#stage = stage;
+    this.#views = views;
+    this.#say = say;
+  }
+
+  async run(): Promise<readonly Verdict[]> {
+    await this.#quiet();
+    await this.#killed();
+    await this.#drained();
+    await this.#cut();
+    return this.#verdicts;
+  }
+
+  async #quiet(): Promise<void> {
+    const from = await this.#act('nothing happens', () => sleep(AFTER_MS));
+    for (const view of this.#views) this.#judge(`nothing happens: ${view.vip.name} loses nothing`, view, from, 0);
+  }
+
+  async #killed(): Promise<void> {
+    const victim = this.#answering();
+    const from = await this.#act(`${victim} is killed: its power goes`, () => this.#stage.kill(victim));
+    await sleep(Math.max(...this.#views.map(({ vip }) => vip.killed.ms)) + AFTER_MS);
+    for (const view of this.#views) {
+      const { name, killed } = view.vip;
+      this.#judge(`a node is killed: ${name} is whole after ${ms(killed.ms)} (${killed.why})`, view, from, killed.ms);
+    }
+    await this.#back(victim);
+  }
+
+  async #drained(): Promise<void> {
+    const victim = this.#answering();
+    const from = await this.#act(`${victim} is drained: its speaker leaves, then all the rest`, () =>
+      this.#stage.drain(victim),
+    );
+    await sleep(AFTER_MS);
+    for (const view of this.#views) this.#judge(`a node is drained: ${view.vip.name} loses nothing`, view, from, 0);
+    await this.#back(victim);
+  }
+
+  async #cut(): Promise<void> {
+    const { nodes } = this.#stage;
+    const from = await this.#act('the API is cut from all nodes', async () => {
+      this.#stage.cutApi(true);
+      await this.#stage.addService();
+      await sleep(CUT_MS);
+    });
+    const early = this.#stage.hopsOfService();
+    const mended = await this.#act('a Service was made meanwhile, and nobody knows; the API is mended', async () => {
+      this.#stage.cutApi(false);
+    });
+    const isHeard = (): boolean => this.#stage.hopsOfService().length === nodes.size;
+    await until('every node announces the new Service', isHeard, 60_000);
+    const took = now() - mended;
+    this.#say('every node announces that Service');
+    await sleep(AFTER_MS);
+    for (const view of this.#views)
+      this.#judge(`the API is cut and mended: ${view.vip.name} loses nothing`, view, from, 0);
+    this.#verdicts.push({
+      promise: `what changed meanwhile is done ${ms(CAUGHT_UP_MS)} after it was mended`,
+      measured: early.length === 0 ? `after ${ms(took)}` : `known to ${early} while it was cut`,
+      kept: early.length === 0 && took <= CAUGHT_UP_MS,
+    });
+  }
+
+  /** What happens, told of, and when it began. */
+  async #act(text: string, work: () => Promise<void>): Promise<number> {
+    this.#say(text);
+    const from = now();
+    await work();
+    return from;
+  }
+
+  async #back(name: string): Promise<void> {
+    this.#say(`${name} is brought back`);
+    this.#stage.bringBack(name);
+    await this.#stage.untilRouted(name);
+    await untilWhole(this.#views, this.#stage.nodes.size);
+    this.#say(`${name} answers again`);
+  }
+
+  /** A node that answers, of those that do the one whose loss hurts. */
+  #answering(): string {
+    const [pod] = answerers(this.#views.at(-1)?.ended(AFTER_MS) ?? []).keys();
+    if (pod === undefined) throw new Error('nobody answers');
+    return nodeOf(pod);
+  }
+
+  #judge(promise: string, view: View, from: number, mostMs: number): void {
+    this.#verdicts.push(judge(promise, tollSince(view.since(from), from), now() - from, mostMs));
+  }
+}
