@@ -106,11 +106,12 @@ export class Standalone {
 
   async #serve(): Promise<void> {
     const { address, port } = this.#options.http;
-    const metrics = new Metrics();
+    const look = () => this.#announcer.packets.look();
+    const metrics = new Metrics(look);
     metrics.add<StandaloneObserved>(STANDALONE_METRICS, () => this.#observed());
     const notReady = () => this.#reconciler.last?.configuration.refused ?? 'the manifests were not read yet';
     this.#http = await serveHttp(address, port, {
-      '/api/v1/state': () => json(this.state()),
+      '/api/v1/state': () => look().then(() => json(this.state())),
       '/metrics': async () => ({ status: 200, type: metrics.contentType, body: await metrics.text() }),
       '/healthz': () => text(200, 'ok'),
       '/readyz': () => (this.#ready ? text(200, 'ok') : text(503, notReady())),

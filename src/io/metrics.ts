@@ -25,8 +25,11 @@ const SAMPLING_MS = 100;
 /** The text of a scrape, Prometheus' format 0.0.4, with Node's and the process's own metrics. */
 export class Metrics {
   readonly #registry = new Registry();
+  readonly #prepare: () => Promise<void>;
 
-  constructor() {
+  /** `prepare`: done before each scrape is read. */
+  constructor(prepare = async () => {}) {
+    this.#prepare = prepare;
     collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: SAMPLING_MS });
   }
 
@@ -63,7 +66,8 @@ export class Metrics {
     }
   }
 
-  text(): Promise<string> {
+  async text(): Promise<string> {
+    await this.#prepare();
     return this.#registry.metrics();
   }
 }

@@ -2,8 +2,10 @@
 // Names and labels are MetalLB's where MetalLB has them; ours begin with `fairway_`. io/metrics serves the table.
 
 import type { PeerView } from '../bgp/view.ts';
+import type { LinksView } from '../links/view.ts';
 import type { Allocation, Allocations } from '../plan/allocate.ts';
 import type { Plan } from '../plan/plan.ts';
+import { BFD_METRICS } from './bfd-metrics.ts';
 import { peerLabel } from './log.ts';
 
 /** What every process that follows a configuration has. */
@@ -26,6 +28,10 @@ export interface Observed extends ConfigurationObserved {
   readonly listening: ReadonlyMap<string, string>;
   /** Prefixes that are held back because they flap. */
   readonly held: number;
+  /** Of the packet thread; undefined while there is none. */
+  readonly links: LinksView | undefined;
+  /** The plan's Services with what layer 2 made of them; absent: layer 2 is not served. */
+  readonly served?: Plan['services'];
   /** `default`: the label vrf of a peer without one, as MetalLB's frr mode has it; undefined: no label. */
   readonly vrf?: 'default';
   readonly counts: ConfigurationObserved['counts'] & { readonly connectionsRefused: number };
@@ -35,7 +41,7 @@ export interface StandaloneObserved extends Observed, AllocatorObserved {
   readonly manifestFaults: number;
 }
 
-interface Sample {
+export interface Sample {
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
 }
@@ -123,10 +129,13 @@ export const BGP_METRICS: readonly Row<Observed>[] = [
     type: 'gauge',
     labels: ['service', 'protocol', 'node', 'ip'],
     help: 'Addresses that this node announces',
-    read: ({ plan, node }) =>
-      [...(plan?.services ?? [])].flatMap(([service, { ips, bgp }]) =>
-        'announced' in bgp ? ips.map((ip) => ({ labels: { service, protocol: 'bgp', node, ip }, value: 1 })) : [],
-      ),
+    read: ({ plan, served, node }) =>
+      [...(served ?? plan?.services ?? [])].flatMap(([service, { ips, bgp, layer2 }]) => [
+        ...('announced' in bgp ? ips.map((ip) => announcedBy({ service, protocol: 'bgp', node, ip })) : []),
+        ...(served !== undefined && 'announced' in layer2
+          ? layer2.announced.map(({ ip }) => announcedBy({ service, protocol: 'layer2', node, ip }))
+          : []),
+      ]),
   },
   {
     name: 'fairway_bgp_malformed_updates_total',
@@ -242,6 +251,7 @@ export const ALLOCATOR_METRICS: readonly Row<AllocatorObserved>[] = [
 /** All of a process that is the whole cluster. */
 export const STANDALONE_METRICS: readonly Row<StandaloneObserved>[] = [
   ...BGP_METRICS,
+  ...BFD_METRICS,
   ...CONFIGURATION_METRICS,
   ...ALLOCATOR_METRICS,
   {
@@ -252,6 +262,10 @@ export const STANDALONE_METRICS: readonly Row<StandaloneObserved>[] = [
     read: ({ manifestFaults }) => one(manifestFaults),
   },
 ];
+
+function announcedBy(labels: Sample['labels']): Sample {
+  return { labels, value: 1 };
+}
 
 function isRefused(
   allocation: Allocation,

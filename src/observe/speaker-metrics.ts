@@ -2,10 +2,12 @@
 // io/metrics serves them.
 
 import { API_METRICS, type ApiObserved, single } from './api-metrics.ts';
+import { BFD_METRICS } from './bfd-metrics.ts';
+import { LAYER2_METRICS, type Layer2Observed } from './layer2-metrics.ts';
 import { BGP_METRICS, CONFIGURATION_METRICS, type Observed, type Row } from './metrics.ts';
 
 /** All that they are read from, at the moment of a scrape. */
-export interface SpeakerObserved extends Observed, ApiObserved {
+export interface SpeakerObserved extends Observed, ApiObserved, Layer2Observed {
   /** Of what is announced; undefined before all was read once. */
   readonly ageMs: number | undefined;
   readonly isStale: boolean;
@@ -15,6 +17,8 @@ export interface SpeakerObserved extends Observed, ApiObserved {
 
 export const SPEAKER_METRICS: readonly Row<SpeakerObserved>[] = [
   ...BGP_METRICS,
+  ...BFD_METRICS,
+  ...LAYER2_METRICS,
   ...CONFIGURATION_METRICS,
   ...API_METRICS,
   {

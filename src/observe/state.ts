@@ -6,6 +6,7 @@ import type { Path } from '../bgp/attribute.ts';
 import { communityText, extendedCommunityText, largeCommunityText } from '../bgp/community.ts';
 import { familyName } from '../bgp/nlri.ts';
 import type { PeerView } from '../bgp/view.ts';
+import type { Config } from '../config/config.ts';
 import type { ReflectorState } from '../k8s/reflector.ts';
 import type { Family, Prefix } from '../net/address.ts';
 import type { Allocations } from '../plan/allocate.ts';
@@ -22,7 +23,7 @@ export function datesFrom(originMs: number): Dates {
 const MESSAGES = ['OPEN', 'UPDATE', 'NOTIFICATION', 'KEEPALIVE', 'ROUTE-REFRESH'] as const;
 
 /** A peer as the state has it; one that keeps what it hears shows `routes` in place of `announced`. */
-export function peerJson(peer: PeerView, dates: Dates) {
+export function peerJson(peer: PeerView, dates: Dates, bfd: object | null = null) {
   const { name, address, port, state, lastError, local, remote, counters } = peer;
   const routes = peer.routes;
   return {
@@ -47,7 +48,7 @@ export function peerJson(peer: PeerView, dates: Dates) {
       learned: byFamily(counters.learned),
       faults: counters.faults,
     },
-    bfd: null,
+    bfd,
   };
 }
 
@@ -104,7 +105,11 @@ export function heldJson(held: ReadonlyMap<Prefix, number>, dates: Dates) {
   return [...held].map(([prefix, until]) => ({ prefix, until: dates(until) }));
 }
 
-/** Every Service that is ours: its addresses, why it has none, who announces it, and why somebody does not. */
-export function servicesJson(allocations: Allocations | undefined, plan: Plan | undefined) {
-  return serviceViews(allocations?.services, plan === undefined ? [] : [plan], ['bgp']);
+/**
+ * Every Service that is ours: its addresses, why it has none, who announces it, and why somebody does not. `layer2`: the
+ * configuration, where layer 2 is served; a word about it only where there is an L2Advertisement.
+ */
+export function servicesJson(allocations: Allocations | undefined, plan: Plan | undefined, layer2?: Config) {
+  const isOnLan = layer2?.pools.some(({ l2Advertisements }) => l2Advertisements.length > 0);
+  return serviceViews(allocations?.services, plan === undefined ? [] : [plan], isOnLan ? ['bgp', 'layer2'] : ['bgp']);
 }

@@ -6,7 +6,11 @@ import type { InForce } from '../config/in-force.ts';
 import { Drive } from '../io/drive.ts';
 import type { Log } from '../io/log.ts';
 import { Tcp } from '../io/tcp.ts';
+import type { LinksReport } from '../links.ts';
 import type { SocketAddress } from '../net/io.ts';
+import { lineOfBfdReport } from '../observe/bfd-log.ts';
+import { bfdJson } from '../observe/bfd-state.ts';
+import { layer2Json } from '../observe/layer2-state.ts';
 import { type Line, lineOfReport, linesOfPlan, peerLabel } from '../observe/log.ts';
 import type { Observed } from '../observe/metrics.ts';
 import { type Dates, heldJson, peerJson, unservedJson } from '../observe/state.ts';
@@ -23,6 +27,8 @@ import {
   step,
   viewPeers,
 } from '../speaker.ts';
+import { reasonOf } from './bfd.ts';
+import { PacketHalf } from './packet-half.ts';
 
 /** Refused connections are counted one by one and logged at most so often. */
 const REFUSED_APART_MS = 1_000;
@@ -34,6 +40,7 @@ export interface Grounds {
 }
 
 export class Announcer {
+  readonly packets: PacketHalf;
   readonly #node: string;
   readonly #log: Log;
   /** Empty: dial only. */
@@ -49,7 +56,13 @@ export class Announcer {
   #refusedSaidAt = Number.NEGATIVE_INFINITY;
   #left: (() => void) | undefined;
 
-  constructor(node: string, listen: readonly SocketAddress[], log: Log) {
+  /** `heard`: every report of the packet thread. */
+  constructor(
+    node: string,
+    listen: readonly SocketAddress[],
+    log: Log,
+    heard: (report: LinksReport) => void = () => {},
+  ) {
     this.#node = node;
     this.#listen = listen;
     this.#log = log;
@@ -60,11 +73,19 @@ export class Announcer {
     this.#drive = new Drive<SpeakerState, SpeakerEvent, SpeakerEffect>({ step, dueAt }, createSpeaker(), (effect) =>
       'do' in effect ? this.#tcp.carry(effect) : this.#report(effect),
     );
+    this.packets = new PacketHalf({
+      path: (peer, says) => this.#handle({ on: 'bfd', peer, says }),
+      report: (report) => {
+        this.#tellOfBfd(report);
+        heard(report);
+      },
+      failed: (error) => log.error({ op: 'packets', error }, 'neither BFD nor layer 2 can be served'),
+    });
   }
 
   /** The last events, for the line that a crash leaves. */
   get recent(): readonly string[] {
-    return this.#drive.recent;
+    return [...this.#drive.recent, ...this.packets.recent];
   }
 
   get last(): Grounds | undefined {
@@ -82,10 +103,15 @@ export class Announcer {
     // nothing is dialled or accepted before a first configuration (RFC 4724 §4.1: nor any End-of-RIB sent)
     if (now.configuration.config === undefined) return;
     if (now.plan !== before?.plan) this.#handle({ on: 'plan', plan: now.plan, listen: this.#listen });
+    this.packets.wantSessions(now.plan.bfd);
   }
 
-  /** Leaves all peers; done when every connection is closed. */
+  /**
+   * Leaves all peers; done when every connection is closed. BFD goes first, on purpose (RFC 5880 §6.8.16): a router that
+   * keeps our routes over a restart must not take our silence for a broken path.
+   */
   async leave(): Promise<void> {
+    await this.packets.leave();
     const left = new Promise<void>((resolve) => {
       this.#left = resolve;
     });
@@ -98,14 +124,17 @@ export class Announcer {
 
   /** Its part of `GET /api/v1/state`; `startedAt` is the process's. */
   state(dates: Dates, startedAt: string) {
+    const sessions = new Map(this.packets.view?.sessions.map((session) => [session.name, session]));
     return {
       peers: [
-        ...viewPeers(this.#drive.state).map((peer) => peerJson(peer, dates)),
+        ...viewPeers(this.#drive.state).map((peer) =>
+          peerJson(peer, dates, bfdJson(peer, sessions.get(peer.name), dates)),
+        ),
         ...(this.#last?.plan.notServed ?? []).map((peer) => unservedJson(peer, startedAt)),
       ],
       listening: [...this.#listening].map(([address, error]) => ({ address, error })),
       held: heldJson(heldBack(this.#drive.state), dates),
-      layer2: { segments: [], claims: [] },
+      layer2: layer2Json(this.packets.view, this.#last?.plan, dates),
     };
   }
 
@@ -117,6 +146,7 @@ export class Announcer {
       plan,
       configuration: { loaded: configuration?.config !== undefined, stale: configuration?.refused !== undefined },
       listening: this.#listening,
+      links: this.packets.view,
       held: heldBack(this.#drive.state).size,
       counts: this.#counts,
     };
@@ -136,6 +166,12 @@ export class Announcer {
     }
     if (report.report === 'listening') this.#listening.set(peerLabel(report.at), report.error ?? '');
     const line = lineOfReport(report, (name) => this.#peers.get(name));
+    if (line !== undefined) this.#say(line);
+  }
+
+  #tellOfBfd(report: LinksReport): void {
+    const reason = report.report === 'bfd-state' ? reasonOf(report.because, report.remoteDiagnostic) : '';
+    const line = lineOfBfdReport(report, reason);
     if (line !== undefined) this.#say(line);
   }
 

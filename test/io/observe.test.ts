@@ -45,6 +45,14 @@ const METALLB = [
   'metallb_bgp_total_sent',
   'metallb_bgp_total_received',
   'metallb_bgp_received_prefixes_total',
+  'metallb_bfd_session_up',
+  'metallb_bfd_control_packet_input',
+  'metallb_bfd_control_packet_output',
+  'metallb_bfd_echo_packet_input',
+  'metallb_bfd_echo_packet_output',
+  'metallb_bfd_session_up_events',
+  'metallb_bfd_session_down_events',
+  'metallb_bfd_zebra_notifications',
 ];
 
 describe('metrics', () => {

@@ -1,0 +1,55 @@
+// What the packet thread reports of BFD and of its sockets, as lines of the log. Called by announcer.
+
+import type { LinksReport, SocketUse, Waiting } from '../links/report.ts';
+import type { Line } from './log.ts';
+
+/** Undefined: it is none of these, or worth no line. `reason` is what the change of state is put down to. */
+export function lineOfBfdReport(report: LinksReport, reason: string): Line | undefined {
+  switch (report.report) {
+    case 'bfd-state':
+      return lineOfState(report, reason);
+    case 'bfd-moved': {
+      const fields = { event: 'bfdMoved', peerName: report.session, wasUp: report.wasUp };
+      return { level: 'info', msg: 'BFD session begins anew on another path', fields };
+    }
+    case 'bfd-waiting': {
+      const who = { op: 'bfd', peerName: report.session };
+      if (report.for === undefined) return { level: 'info', msg: 'BFD session can run', fields: who };
+      return { level: 'warn', msg: 'BFD session cannot run', fields: { ...who, error: WAITING[report.for] } };
+    }
+    case 'socket': {
+      const { socket, use, error } = report;
+      const fields = { op: 'socket', socket, use };
+      if (error === undefined) return { level: 'info', msg: `${USES[use]} works again`, fields };
+      const text = `${error.call}: ${error.code}: ${error.text}`;
+      return { level: 'error', msg: `${USES[use]} does not work`, fields: { ...fields, error: text } };
+    }
+    default:
+      return undefined;
+  }
+}
+
+function lineOfState(report: Extract<LinksReport, { report: 'bfd-state' }>, reason: string): Line {
+  const { session: peerName, from, to, because, failure, heldMs } = report;
+  if (to === 'Up') return { level: 'info', msg: 'BFD session up', fields: { event: 'bfdUp', peerName } };
+  if (failure) {
+    const held = heldMs === undefined ? {} : { heldMs };
+    return { level: 'warn', msg: 'BFD session down', fields: { event: 'bfdDown', peerName, error: reason, ...held } };
+  }
+  const isOnPurpose = from === 'Up' || because === 'peer-admin-down';
+  const fields = { event: 'bfdState', peerName, from, to, reason };
+  return { level: isOnPurpose ? 'info' : 'debug', msg: 'BFD state change', fields };
+}
+
+export const WAITING: Readonly<Record<Waiting, string>> = {
+  link: 'no interface is on a subnet of the peer',
+  'local-address': 'no address of this node to run it from',
+  vrf: 'the VRF device is not there',
+};
+
+const USES: Readonly<Record<SocketUse, string>> = {
+  bfd: 'BFD',
+  'bfd-echo': "BFD's echo",
+  speakers: 'talking to the other speakers',
+  layer2: 'layer 2',
+};

@@ -1,0 +1,156 @@
+// The packet thread of one process, from main's side: begun when there is something for it to do, told the whole of what
+// plan and layer 2 want, its reports given to whom they concern, its last view kept for state and metrics. Owned by announcer.
+
+import type { BfdSays } from '../bgp/bfd-client.ts';
+import { connectedSubnets } from '../io/link.ts';
+import { PacketThread, threadEntry } from '../io/packet-thread.ts';
+import type { Layer2Wanted, LinksWanted } from '../links/wanted.ts';
+import type { LinksReport, LinksView } from '../links.ts';
+import type { Prefix } from '../net/address.ts';
+import type { BfdSession } from '../plan/bfd.ts';
+import { bfdSays, bfdWanted } from './bfd.ts';
+
+/** Above the time that `links` gives itself to tell everybody. */
+const LEAVE_WITHIN_MS = 3_500;
+/** A view is not asked for again before it is this old; nobody waits longer for one. */
+const VIEW_AGE_MS = 200;
+const VIEW_WITHIN_MS = 1_000;
+/** Subnets come and go; how often is looked. */
+const LOOK_MS = 5_000;
+
+type Thread = Pick<PacketThread<LinksWanted, LinksReport, LinksView>, 'want' | 'leave' | 'view' | 'end' | 'recent'>;
+
+export interface PacketHalfOptions {
+  /** What BFD says of the path to a peer. */
+  readonly path: (peer: string, says: BfdSays) => void;
+  /** Every report, in order. */
+  readonly report: (report: LinksReport) => void;
+  /** The thread cannot be had: nothing that needs it works. */
+  readonly failed: (error: string) => void;
+  readonly begin?: (report: (report: LinksReport) => void) => Thread;
+  readonly subnets?: () => readonly Prefix[];
+}
+
+export class PacketHalf {
+  readonly #options: PacketHalfOptions;
+  #sessions: ReadonlyMap<string, BfdSession> = new Map();
+  #layer2: Layer2Wanted | undefined;
+  #thread: Thread | undefined;
+  #isRefused = false;
+  #said = '';
+  #view: LinksView | undefined;
+  #viewedAt = Number.NEGATIVE_INFINITY;
+  #looking: NodeJS.Timeout | undefined;
+  #left: (() => void) | undefined;
+  #isLeaving = false;
+
+  constructor(options: PacketHalfOptions) {
+    this.#options = options;
+  }
+
+  /** The thread's last events once it has died. */
+  get recent(): readonly string[] {
+    return this.#thread?.recent ?? [];
+  }
+
+  /** As it was at the last `look`; undefined while there is no thread. */
+  get view(): LinksView | undefined {
+    return this.#view;
+  }
+
+  wantSessions(sessions: ReadonlyMap<string, BfdSession>): void {
+    if (sessions === this.#sessions) return;
+    this.#sessions = sessions;
+    this.#want();
+  }
+
+  /** Undefined: no layer 2. */
+  wantLayer2(layer2: Layer2Wanted | undefined): void {
+    if (layer2 === this.#layer2) return;
+    this.#layer2 = layer2;
+    this.#want();
+  }
+
+  /** Asks the thread for its view; what was known stays when it does not answer in time. */
+  async look(): Promise<void> {
+    const now = performance.now();
+    if (this.#thread === undefined || now - this.#viewedAt < VIEW_AGE_MS) return;
+    const view = await within(this.#thread.view(), VIEW_WITHIN_MS);
+    if (view === undefined) return;
+    this.#view = view;
+    this.#viewedAt = performance.now();
+  }
+
+  /** Addresses are handed over and BFD's peers told; then the thread is no more. */
+  async leave(): Promise<void> {
+    this.#isLeaving = true;
+    clearInterval(this.#looking);
+    const thread = this.#thread;
+    if (thread === undefined) return;
+    const left = new Promise<void>((resolve) => {
+      this.#left = resolve;
+    });
+    thread.leave();
+    await within(left, LEAVE_WITHIN_MS);
+    await thread.end();
+  }
+
+  #want(): void {
+    if (this.#isLeaving) return;
+    const subnets = this.#options.subnets ?? connectedSubnets;
+    const sessions = bfdWanted(this.#sessions, subnets());
+    const wanted: LinksWanted = { sessions, ...(this.#layer2 !== undefined && { layer2: this.#layer2 }) };
+    if (this.#thread === undefined && (sessions.size > 0 || wanted.layer2 !== undefined)) this.#begin();
+    this.#look([...this.#sessions.values()].some(({ hops }) => hops === 'nearest'));
+    this.#thread?.want(wanted);
+  }
+
+  /** Whether a router is on a subnet of ours is looked at again and again. */
+  #look(isAsked: boolean): void {
+    clearInterval(this.#looking);
+    if (!isAsked) return;
+    const subnets = this.#options.subnets ?? connectedSubnets;
+    this.#said = JSON.stringify(subnets());
+    this.#looking = setInterval(() => {
+      if (JSON.stringify(subnets()) !== this.#said) this.#want();
+    }, LOOK_MS);
+    this.#looking.unref();
+  }
+
+  #begin(): void {
+    if (this.#isRefused) return;
+    const { begin = beginThread, failed } = this.#options;
+    try {
+      this.#thread = begin((report) => this.#hear(report));
+    } catch (fault) {
+      // said once: what is missing on this machine is not there a second later either
+      this.#isRefused = true;
+      failed((fault as Error).message);
+    }
+  }
+
+  #hear(report: LinksReport): void {
+    const says = bfdSays(report);
+    if (says !== undefined && 'session' in report && this.#sessions.has(report.session))
+      this.#options.path(report.session, says);
+    this.#options.report(report);
+    if (report.report === 'left') this.#left?.();
+  }
+}
+
+function beginThread(report: (report: LinksReport) => void): Thread {
+  return new PacketThread<LinksWanted, LinksReport, LinksView>(threadEntry('packets'), report);
+}
+
+/** Undefined: it took too long, or is refused. */
+async function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), ms);
+  });
+  try {
+    return await Promise.race([promise.catch(() => undefined), limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
