@@ -132,9 +132,16 @@ describe('metrics', () => {
 
 describe('log lines', () => {
   const state = {
-    ...{ report: 'bfd-state', session: 'tor', from: 'Up', to: 'Down', because: 'detection-expired' },
-    ...{ failure: true, diagnostic: 1, remoteDiagnostic: 0, independent: false },
-  } as const;
+    report: 'bfd-state',
+    session: 'tor',
+    from: 'Up',
+    to: 'Down',
+    because: 'detection-expired',
+    failure: true,
+    diagnostic: 1,
+    remoteDiagnostic: 0,
+    independent: false,
+  } as const satisfies LinksReport;
   const line = (report: LinksReport): readonly unknown[] => {
     const said = lineOfBfdReport(report, 'why');
     if (said === undefined) return [];
