@@ -3,6 +3,7 @@
 // and 5xx, with jitter and as the server wishes (Retry-After). Lists and watches are asked once: the reflector knows when
 // to ask again. Called by reflector, write, lease, event, and by who needs one object.
 
+import { text as textOf } from 'node:stream/consumers';
 import { setTimeout as timeout } from 'node:timers';
 import type { ApiObject } from '../config/resource.ts';
 import { ApiError, type Asked, GarbledWatch, isTransient } from './api-error.ts';
@@ -135,7 +136,7 @@ export class Api {
     const asked: Asked = { verb: 'watch', ...selection };
     const path = `${collectionOf(selection)}?${queryOf(selection, { watch: '1', ...query })}`;
     // a watch has no limit of its own: who watches listens for silence
-    const answer = await this.#send(asked, { method: 'GET', path, signal, headersMs: 0, silenceMs: 0 });
+    const answer = await this.#send(asked, { method: 'GET', path, signal });
     heard();
     try {
       yield* watchEvents(answer.body, heard);
@@ -174,7 +175,7 @@ export class Api {
     { type, body }: Content,
     { signal, timeoutMs = TIMEOUT_MS }: CallOptions,
   ): Promise<{ readonly text: string; readonly value: object }> {
-    // undici's own limits are for silence; a server that trickles must end too
+    // from here to the last octet: a server that trickles must end too
     const limit = new AbortController();
     const timer = timeout(() => limit.abort(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
     timer.unref();
@@ -182,13 +183,11 @@ export class Api {
       const answer = await this.#send(asked, {
         method,
         path,
-        headersMs: timeoutMs,
-        silenceMs: timeoutMs,
         signal: signal === undefined ? limit.signal : AbortSignal.any([signal, limit.signal]),
         ...(body !== undefined && { body: serialize(body) }),
         ...(type !== undefined && { headers: { 'content-type': type } }),
       });
-      const text = await answer.body.text().catch((fault: unknown) => {
+      const text = await textOf(answer.body).catch((fault: unknown) => {
         throw new ApiError(asked, 0, reasonOf(fault));
       });
       return { text, value: parseObject(asked, text) };
@@ -206,7 +205,7 @@ export class Api {
       throw new ApiError(asked, 0, reasonOf(fault), { reason: codeOf(fault) });
     }
     if (answer.statusCode >= 200 && answer.statusCode < 300) return answer;
-    const text = await answer.body.text().catch(() => '');
+    const text = await textOf(answer.body).catch(() => '');
     throw statusError(asked, answer, text);
   }
 }
@@ -281,8 +280,10 @@ function codeOf(fault: unknown): string {
   return cause === undefined ? '' : codeOf(cause);
 }
 
-/** An error of several tries (IPv6, then IPv4) has no text of its own. */
+/** An error of several tries (IPv6, then IPv4) has no text of its own, and one of ours that ended a request is its cause. */
 function reasonOf(fault: unknown): string {
+  if (fault instanceof Error && fault.name === 'AbortError' && fault.cause instanceof Error)
+    return reasonOf(fault.cause);
   if (fault instanceof AggregateError) return fault.errors.map(reasonOf).join('; ');
   return fault instanceof Error ? fault.message || codeOf(fault) : String(fault);
 }

@@ -150,7 +150,7 @@ export class SpeakerProcess {
     this.#ends.abort();
     await this.#announcer.leave();
     for (const door of this.#doors) door.close();
-    await this.#cluster.close();
+    this.#cluster.close();
   }
 
   state() {

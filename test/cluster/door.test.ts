@@ -71,7 +71,7 @@ describe.skipIf(lacking.length > 0)(lacking.length === 0 ? title : `${title} (sk
     await admin.create({ kind: NAMESPACES }, { metadata: { name: NS } });
   });
   afterAll(async () => {
-    await Promise.all(clusters.map((cluster) => cluster.close()));
+    for (const cluster of clusters) cluster.close();
     await server.stop();
   });
   beforeEach(() => {

@@ -2,11 +2,12 @@
 // test; tokens and CAs that are rotated under us.
 
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import type { IncomingMessage } from 'node:http';
+import { createServer as createProxy, type IncomingMessage } from 'node:http';
 import { createServer, type Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { findAccess } from '../../src/k8s/access.ts';
 import { Api } from '../../src/k8s/api.ts';
@@ -43,7 +44,7 @@ beforeEach(async () => {
   await serve(cert, 0);
 });
 afterEach(async () => {
-  await Promise.all(clusters.splice(0).map((cluster) => cluster.close()));
+  for (const cluster of clusters.splice(0)) cluster.close();
   await stop();
   rmSync(folder, { recursive: true });
 });
@@ -292,6 +293,32 @@ echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","s
   it('without https is refused unless it says so', async () => {
     const path = kubeconfig({ cluster: { server: 'http://127.0.0.1:1' } });
     await expect(ask((await open({ kubeconfig: path, env: {} })).api)).rejects.toThrow(/is not https/);
+  });
+
+  it('with a proxy reaches the server through it, whose certificate is checked all the same', async () => {
+    const asked: (string | undefined)[] = [];
+    const proxy = createProxy();
+    proxy.on('connect', ({ url }, socket: Duplex) => {
+      asked.push(url);
+      const through = connect(port, '127.0.0.1', () => socket.write('HTTP/1.1 200 OK\r\n\r\n'));
+      through.pipe(socket).pipe(through);
+      for (const each of [through, socket]) each.on('error', () => undefined);
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+    try {
+      const { port: at } = proxy.address() as AddressInfo;
+      const cluster = { 'proxy-url': `http://127.0.0.1:${at}` };
+      const { api } = await open({ kubeconfig: kubeconfig({ cluster }), env: {} });
+      expect((await ask(api)).metadata.name).toBe('n');
+      expect(asked).toEqual([`127.0.0.1:${port}`]);
+      const strange = { ...cluster, 'certificate-authority-data': Buffer.from(otherCa.cert).toString('base64') };
+      const other = await open({ kubeconfig: kubeconfig({ cluster: strange, name: 'other' }), env: {} });
+      await expect(ask(other.api)).rejects.toThrow(/certificate/);
+      expect(requests).toHaveLength(1);
+    } finally {
+      proxy.closeAllConnections();
+      proxy.close();
+    }
   });
 
   it('with a proxy of a kind that we cannot use says so', async () => {
