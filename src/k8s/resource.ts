@@ -96,12 +96,19 @@ export function identityOf(object: ApiObject, metallb: string): string {
   return `${group} ${object.kind} ${placeOf(object, metallb)} ${object.metadata.name}`;
 }
 
-/** The API server leaves some empty lists as null. */
+/** The API server leaves some empty lists as null. Few objects have any: the others are not copied. */
 function withoutNulls(value: unknown): unknown {
+  if (!holdsNull(value)) return value;
   if (Array.isArray(value)) return value.map(withoutNulls);
   if (typeof value !== 'object' || value === null) return value;
   const given = Object.entries(value).filter(([, item]) => item !== null);
   return Object.fromEntries(given.map(([name, item]) => [name, withoutNulls(item)]));
+}
+
+function holdsNull(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return value === null;
+  for (const name in value) if (holdsNull((value as Readonly<Record<string, unknown>>)[name])) return true;
+  return false;
 }
 
 function labelsOf(top: Fields): Labels {
