@@ -73,7 +73,8 @@ export class WriteQueue {
   #failures = 0;
   #tokens: number;
   #tokensAt: number;
-  #wake = new AbortController();
+  /** Ends the sleep of `run`; undefined: it does not sleep. */
+  #sleep: AbortController | undefined;
   #idle: (() => void)[] = [];
   /** Requests that changed something, for metrics. */
   written = 0;
@@ -99,7 +100,7 @@ export class WriteQueue {
       const other = write.rank === 'first' ? 'inform' : 'first';
       this.#ready[other].delete(key);
       this.#ready[write.rank].set(key, write);
-      this.#wake.abort();
+      this.#wake();
     }
   }
 
@@ -122,6 +123,11 @@ export class WriteQueue {
     return this.#ready.first.size + this.#ready.inform.size + this.#parked.size + this.#running.size;
   }
 
+  /** Ready to be carried out, by rank. */
+  get waiting(): Readonly<Record<Write['rank'], number>> {
+    return { first: this.#ready.first.size, inform: this.#ready.inform.size };
+  }
+
   /** Nothing is left to do but what is refused and waits. */
   idle(): Promise<void> {
     if (this.#isIdle()) return Promise.resolve();
@@ -132,7 +138,7 @@ export class WriteQueue {
   async run(signal: AbortSignal): Promise<void> {
     const { clock, parallel, mayWrite } = this.#options;
     const attempts = new Set<Promise<void>>();
-    signal.addEventListener('abort', () => this.#wake.abort(), { once: true });
+    signal.addEventListener('abort', () => this.#wake(), { once: true });
     while (!signal.aborted) {
       if (!mayWrite()) this.forget();
       this.#unpark();
@@ -143,10 +149,16 @@ export class WriteQueue {
         continue;
       }
       if (this.#isIdle()) for (const resolve of this.#idle.splice(0)) resolve();
-      this.#wake = new AbortController();
-      await clock.sleep(this.#waitMs(), this.#wake.signal);
+      this.#sleep = new AbortController();
+      await clock.sleep(this.#waitMs(), this.#sleep.signal);
     }
     await Promise.all(attempts);
+  }
+
+  #wake(): void {
+    // with a reason, for without one each is given an exception with a stack
+    this.#sleep?.abort('woken');
+    this.#sleep = undefined;
   }
 
   #isIdle(): boolean {
@@ -214,7 +226,7 @@ export class WriteQueue {
       } else this.#failed(write, fault);
     } finally {
       this.#running.delete(key);
-      this.#wake.abort();
+      this.#wake();
     }
   }
 

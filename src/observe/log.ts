@@ -155,8 +155,10 @@ const EVENT_NAMES: Readonly<Record<string, string>> = {
 
 /** What the allocator did since `before`. */
 export function* linesOfAllocations(before: Allocations | undefined, after: Allocations): Generator<Line> {
-  for (const [service, allocation] of after.services) {
-    if (before?.services.get(service) === allocation) continue;
+  const known = before && differences(before.services, after.services);
+  for (const service of known ?? after.services.keys()) {
+    const allocation = after.services.get(service);
+    if (allocation === undefined || before?.services.get(service) === allocation) continue;
     const { ips, pool, events } = allocation;
     for (const { type, reason, message } of events)
       yield {

@@ -62,8 +62,12 @@ const STATE = 'controller';
 const FENCE_MS = 500;
 /** Who does not lead by then reads Services too, to be warm. */
 const STAND_BY_MS = 2_000;
-/** So many times as long as a round took the next one waits: a stream of echoes leaves time for the writes that cause it. */
-const REST = 4;
+/**
+ * So many times as long as a round took the next one waits: a stream of echoes leaves time for the writes that cause it.
+ * While many wait to be written a round does little but look at echoes, and what it finds would wait behind them.
+ */
+const [REST, BUSY_REST] = [4, 20];
+const MANY_WRITES = 100;
 const DRAIN_MS = 3_000;
 
 export class ControllerProcess {
@@ -155,7 +159,7 @@ export class ControllerProcess {
     if (drain && this.#webhooks.isOpen) await this.#clock.sleep(DRAIN_MS);
     await this.#webhooks.close();
     for (const door of this.#doors) door.close();
-    await this.#cluster.close();
+    this.#cluster.close();
     this.#log.info({ op: 'leave' }, 'left');
   }
 
@@ -341,7 +345,8 @@ export class ControllerProcess {
     const before = this.#last;
     const round = this.#session.round(this.#caches.seen());
     this.#last = round;
-    this.#restUntil = performance.now() + REST * (performance.now() - began);
+    const rest = this.#queue.waiting.first > MANY_WRITES ? BUSY_REST : REST;
+    this.#restUntil = performance.now() + rest * (performance.now() - began);
     this.#counts.updates++;
     if (round.refused !== undefined) this.#counts.updateErrors++;
     if (round.refused !== before?.refused && round.refused !== undefined) {
