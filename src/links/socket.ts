@@ -1,6 +1,7 @@
 // The sockets that the parts of `links` need: opened when the first of them asks, opened again when one broke. Called by
 // `peers`, `lan` and `speakers`. What is sent to a socket that is not open is lost, as on any wire.
 
+import type { SystemError } from '../net/io.ts';
 import type { Tick } from '../net/machine.ts';
 import { OFF } from '../net/machine.ts';
 import type { PacketEvent, SocketName, UdpOptions } from '../net/packet-io.ts';
@@ -19,8 +20,8 @@ export interface Socket {
   is: 'opening' | 'open' | 'broken';
   retryMs: number;
   retryAt: number;
-  /** The error said last, as call and code. */
-  said: string | undefined;
+  /** The error said last; undefined: it works, or has not been heard of. */
+  said: SystemError | undefined;
 }
 
 export type Sockets = Map<SocketName, Socket>;
@@ -69,9 +70,8 @@ export function onSocket(
   socket.is = 'broken';
   socket.retryAt = now + socket.retryMs;
   socket.retryMs = Math.min(socket.retryMs * 2, LONGEST_RETRY_MS);
-  const said = `${error.call} ${error.code}`;
-  if (socket.said !== said) effects.push({ report: 'socket', socket: name, use, error });
-  socket.said = said;
+  if (socket.said?.code !== error.code) effects.push({ report: 'socket', socket: name, use, error });
+  socket.said = error;
 }
 
 /** Opens again what is due; `all`: whatever is broken, for the links have changed. */

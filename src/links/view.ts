@@ -6,6 +6,7 @@ import { viewSession } from '../bfd/view.ts';
 import type { ResponderView, SegmentView } from '../l2/view.ts';
 import { viewResponder, viewSegment } from '../l2/view.ts';
 import type { Ip } from '../net/address.ts';
+import type { SystemError } from '../net/io.ts';
 import { OFF } from '../net/machine.ts';
 import type { SocketName } from '../net/packet-io.ts';
 import type { Waiting } from './report.ts';
@@ -24,7 +25,7 @@ export interface LinksView {
   /** What the kernel refused, by effect and error. */
   readonly failures: Readonly<Record<string, number>>;
   /** Sockets that do not work, with the error said last. */
-  readonly broken: readonly { readonly socket: SocketName; readonly error: string }[];
+  readonly broken: readonly { readonly socket: SocketName; readonly error: SystemError }[];
 }
 
 export interface PeerSessionView {

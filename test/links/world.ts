@@ -66,6 +66,7 @@ export class World {
   incarnations = 1_000;
   steps = 0;
   #port = 49_152;
+  readonly #arrivals = new Map<string, number>();
 
   constructor(seed: number) {
     this.chance = createChance(seed);
@@ -159,7 +160,7 @@ export class World {
     host.sent.push({ at: this.now, effect });
     switch (effect.do) {
       case 'udp-open':
-        this.#opened(host, effect.socket, () =>
+        this.#opened(host, effect.socket, unopenable(host, effect.options), () =>
           host.sockets.set(effect.socket, {
             options: effect.options,
             port: effect.options.port === 'dynamic' ? this.#port++ : effect.options.port,
@@ -167,7 +168,7 @@ export class World {
         );
         break;
       case 'frames-open':
-        this.#opened(host, effect.link, () => host.frames.add(effect.link));
+        this.#opened(host, effect.link, unopenable(host, { device: effect.link }), () => host.frames.add(effect.link));
         break;
       case 'udp-close':
         host.sockets.delete(effect.socket);
@@ -191,8 +192,8 @@ export class World {
     }
   }
 
-  #opened(host: Host, socket: SocketName, open: () => void): void {
-    const code = this.refuses(host, socket);
+  #opened(host: Host, socket: SocketName, refused: string | undefined, open: () => void): void {
+    const code = this.refuses(host, socket) ?? refused;
     if (code === undefined) open();
     const { machine } = host;
     this.after(0, () => {
@@ -226,8 +227,12 @@ export class World {
     }
   }
 
-  #delay(): number {
-    return 0.1 + this.chance.next() * 0.4;
+  /** When what leaves now arrives: nothing overtakes on the way from one host to another. */
+  #arrival(from: Host, to: Host): number {
+    const pair = `${from.name}>${to.name}`;
+    const at = Math.max(this.now + 0.1 + this.chance.next() * 0.4, this.#arrivals.get(pair) ?? 0);
+    this.#arrivals.set(pair, at);
+    return at;
   }
 
   /** A frame onto the LAN of a link. */
@@ -238,7 +243,7 @@ export class World {
     const toAll = ((bytes[0] ?? 0) & 1) === 1;
     for (const [to, port] of this.#onLan(from.lan, from)) {
       if (!(toAll || port.mac === destination) || (to !== host && !this.reaches(host, to))) continue;
-      this.after(this.#delay(), () => {
+      this.agenda.add(this.#arrival(host, to), () => {
         if (!to.powered) return;
         this.#kernelAnswers(to, port, bytes);
         if (to.frames.has(port.name)) this.give(to, { on: 'frame', link: port.name, bytes });
@@ -271,12 +276,13 @@ export class World {
     if (out !== undefined) {
       for (const [other, at] of this.#onLan(out.lan, out)) {
         const isFor = isGroup(to.address) || other.ports.some((each) => has(each, to.address));
-        if (isFor && (other === host || this.reaches(host, other))) this.#deliver(other, at, hop);
+        if (isFor && (other === host || this.reaches(host, other))) this.#deliver(host, other, at, hop);
       }
     } else if (this.routed) {
       for (const other of this.hosts.values()) {
         const at = other.ports.find((each) => has(each, to.address) && each.carrier);
-        if (at !== undefined && host.powered && other.powered) this.#deliver(other, at, { ...hop, ttl: hop.ttl - 1 });
+        if (at !== undefined && host.powered && other.powered)
+          this.#deliver(host, other, at, { ...hop, ttl: hop.ttl - 1 });
       }
     }
   }
@@ -292,6 +298,7 @@ export class World {
   }
 
   #deliver(
+    sender: Host,
     host: Host,
     at: Port,
     hop: {
@@ -301,7 +308,7 @@ export class World {
       bytes: Uint8Array;
     },
   ): void {
-    this.after(this.#delay(), () => {
+    this.agenda.add(this.#arrival(sender, host), () => {
       for (const [socket, { options, port }] of host.sockets) {
         const bound = options.device === undefined || options.device === at.name || options.device === at.master?.name;
         if (port !== hop.to.port || options.family !== familyOf(hop.to.address) || !bound) continue;
@@ -348,6 +355,13 @@ export class World {
     }
     this.now = until;
   }
+}
+
+/** What the kernel says to a socket on a device or an address that is not there. */
+function unopenable({ ports }: Host, { device, local }: Pick<UdpOptions, 'device' | 'local'>): string | undefined {
+  if (device !== undefined && !ports.some(({ name }) => name === device)) return 'ENODEV';
+  if (local !== undefined && !ports.some((port) => has(port, local))) return 'EADDRNOTAVAIL';
+  return undefined;
 }
 
 const has = ({ addresses }: Port, address: Ip): boolean => addresses.some((each) => each.ip === address);
