@@ -27,9 +27,9 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   links: ['net', 'bfd', 'l2', 'plan'],
   packets: ['net', 'io', 'links'],
   controller: ['net', 'config', 'plan'],
-  observe: ['net', 'bgp', 'bfd', 'config', 'plan', 'k8s', 'speaker', 'links'],
+  observe: ['net', 'bgp', 'bfd', 'l2', 'config', 'plan', 'k8s', 'speaker', 'links'],
   standalone: ['net', 'bgp', 'config', 'plan', 'k8s', 'io', 'speaker', 'observe', 'process'],
-  process: ['net', 'bgp', 'bfd', 'config', 'plan', 'k8s', 'io', 'speaker', 'links', 'controller', 'observe'],
+  process: ['net', 'bgp', 'bfd', 'l2', 'config', 'plan', 'k8s', 'io', 'speaker', 'links', 'controller', 'observe'],
   cli: ['net', 'bgp', 'config', 'plan', 'k8s', 'io', 'speaker', 'observe', 'standalone', 'process'],
   main: ['net', 'bgp', 'config', 'plan', 'k8s', 'io', 'speaker', 'observe', 'standalone', 'cli'],
 };

@@ -8,6 +8,7 @@ import { dieLoudly, leaveOnSignal } from '../io/supervise.ts';
 import { openCluster } from '../k8s/cluster.ts';
 import { SpeakerProcess, type SpeakerProcessOptions } from '../process/speaker-process.ts';
 import type { Flags } from './go-flags.ts';
+import { LAYER2_FLAGS, readLayer2Settings, readMemberlistFlags } from './layer2-flags.ts';
 import { readSocketAddress, readSocketAddresses } from './options.ts';
 import { given, namespaceOf, PROCESS_FLAGS, readBgpType, readProcessFlags, tlsOf } from './process-flags.ts';
 import { VERSION } from './version.ts';
@@ -42,16 +43,7 @@ export const SPEAKER_FLAGS = {
     otherwise: '',
     help: 'taken: changes go at once (ms)',
   },
-  'ml-bindaddr': { kind: 'text', env: 'METALLB_ML_BIND_ADDR', otherwise: '', help: 'taken: layer 2 is not served yet' },
-  'ml-bindport': { kind: 'text', env: 'METALLB_ML_BIND_PORT', otherwise: '', help: 'taken: layer 2 is not served yet' },
-  'ml-labels': { kind: 'text', env: 'METALLB_ML_LABELS', otherwise: '', help: 'taken: layer 2 is not served yet' },
-  'ml-secret-key-path': {
-    kind: 'text',
-    env: 'METALLB_ML_SECRET_KEY_PATH',
-    otherwise: '',
-    help: 'taken: layer 2 is not served yet',
-  },
-  'ml-wan-config': { kind: 'truth', otherwise: 'false', help: 'taken: there is no memberlist to be tuned' },
+  ...LAYER2_FLAGS,
 } as const;
 
 type SpeakerFlags = Flags<typeof SPEAKER_FLAGS>;
@@ -101,6 +93,7 @@ export function speakerOptions(
   refuseContradictions(flags, bgpType);
   const namespace = namespaceOf(flags, clusterNamespace);
   const loadBalancerClass = given(flags['lb-class']);
+  const memberlist = readMemberlistFlags(flags);
   return {
     ...{ version: VERSION, node, namespace, bgpType },
     settings: {
@@ -114,6 +107,8 @@ export function speakerOptions(
     tls: tlsOf(flags),
     metricsCertificates: flags['metrics-cert-dir'],
     pod: given(flags['pod-name']),
+    layer2: readLayer2Settings(flags),
+    ...(memberlist !== undefined && { memberlist }),
   };
 }
 
@@ -132,17 +127,9 @@ export function withoutMeaning(
   flags: SpeakerFlags,
   env: Environment,
 ): readonly { readonly what: string; readonly why: string }[] {
-  const memberlist = (['ml-bindaddr', 'ml-bindport', 'ml-labels', 'ml-secret-key-path'] as const)
-    .filter((name) => flags[name] !== '')
-    .map((name) => `--${name}`);
   const frr = ['FRR_CONFIG_FILE', 'FRR_RELOADER_PID_FILE', 'FRR_LOGGING_LEVEL'].filter((name) => env[name]);
   const rows: readonly (readonly [isGiven: boolean, what: string, why: string])[] = [
     [flags['pprof-bind-address'] !== '', '--pprof-bind-address', 'there is no Go to profile'],
-    [
-      memberlist.length > 0,
-      memberlist.join(', '),
-      'the speakers need each other for layer 2 alone, which is not served yet',
-    ],
     [flags['ml-wan-config'], '--ml-wan-config', 'there is no memberlist whose timers it could stretch'],
     [flags['bgp-debounce-timeout'] !== '', '--bgp-debounce-timeout', 'nothing is debounced: a change goes at once'],
     [flags['frrk8s-secret-passthrough'], '--frrk8s-secret-passthrough', 'no FRRConfiguration is written'],

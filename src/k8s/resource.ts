@@ -62,9 +62,15 @@ export function readNode(object: ApiObject): Node | Invalidity {
     const conditions = top.object('status', (status) =>
       status.objects('conditions', (condition) => ({ type: condition.text('type'), status: condition.text('status') })),
     );
+    const addresses = top.object('status', (status) =>
+      status.objects('addresses', (each) => ({ type: each.text('type'), address: each.text('address') })),
+    );
+    const internal = addresses?.flatMap(({ type, address = '' }) => (type === 'InternalIP' ? (parseIp(address) ?? []) : []));
+    const [address] = internal ?? [];
     return {
       name: object.metadata.name,
       labels,
+      ...(address !== undefined && { address }),
       networkUnavailable:
         conditions?.some(({ type, status }) => type === 'NetworkUnavailable' && status === 'True') ?? false,
       excluded: Object.hasOwn(labels, EXCLUDE),

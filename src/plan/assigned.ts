@@ -5,24 +5,26 @@ import type { Plan, ServicePlan } from './plan.ts';
 import type { ServiceKey } from './snapshot.ts';
 
 /**
- * Announced by BGP in `after`, and not in `before` or there at other addresses. `knew`: asked where there is no plan
+ * Announced by the protocol in `after`, and not in `before` or there at other addresses. `knew`: asked where there is no plan
  * before, for a process that starts has no news of what the node announced already.
  */
 export function assignedSince(
   before: Plan['services'] | undefined,
   after: Plan['services'],
+  protocol: 'bgp' | 'layer2',
   knew: (service: ServiceKey) => boolean,
 ): readonly ServiceKey[] {
   const assigned: ServiceKey[] = [];
   for (const [service, now] of after) {
     const last = before?.get(service);
-    if (last === now || !isAnnounced(now)) continue;
-    const isKnown = before === undefined ? knew(service) : isAnnounced(last) && last.ips.join() === now.ips.join();
+    if (last === now || !isAnnounced(now, protocol)) continue;
+    const isKnown =
+      before === undefined ? knew(service) : isAnnounced(last, protocol) && last.ips.join() === now.ips.join();
     if (!isKnown) assigned.push(service);
   }
   return assigned;
 }
 
-function isAnnounced(plan: ServicePlan | undefined): plan is ServicePlan {
-  return plan !== undefined && 'announced' in plan.bgp;
+function isAnnounced(plan: ServicePlan | undefined, protocol: 'bgp' | 'layer2'): plan is ServicePlan {
+  return plan !== undefined && 'announced' in plan[protocol];
 }

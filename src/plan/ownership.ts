@@ -25,6 +25,7 @@ export type Ownership = ReadonlyMap<Ip, readonly Standing[]>;
 /** What was made for each Service last, and from what. */
 export interface OwnershipMemory {
   made: ReadonlyMap<ServiceKey, Made>;
+  served: Plan['services'];
 }
 
 interface Made {
@@ -34,12 +35,13 @@ interface Made {
 }
 
 export function createOwnershipMemory(): OwnershipMemory {
-  return { made: new Map() };
+  return { made: new Map(), served: new Map() };
 }
 
 /**
  * The Services as they are served: `layer2` is announced where this node answers now, else withheld with what is in the
- * way. The same object for a Service while nothing of it changed. `ownership` undefined: nothing is known yet.
+ * way. The same object for a Service, and the same map, while nothing of it changed. `ownership` undefined: nothing is
+ * known yet.
  */
 export function asServed(
   memory: OwnershipMemory,
@@ -56,23 +58,31 @@ export function asServed(
     const standings = from.candidacies.map(({ ip }) => ownership?.get(ip));
     const before = memory.made.get(key);
     const same = before?.from === from && before.standings.every((each, at) => each === standings[at]);
-    const one = same ? before : { from, standings, plan: { ...from, layer2: halfOf(from.candidacies, ownership) } };
+    const one = same ? before : { from, standings, plan: { ...from, layer2: halfOf(from, ownership) } };
     made.set(key, one);
     served.set(key, one.plan);
   }
   memory.made = made;
-  return served;
+  if (!isSame(memory.served, served)) memory.served = served;
+  return memory.served;
 }
 
-function halfOf(candidacies: readonly Candidacy[], ownership: Ownership | undefined): ServicePlan['layer2'] {
+function isSame(a: Plan['services'], b: Plan['services']): boolean {
+  return a.size === b.size && [...b].every(([key, plan]) => a.get(key) === plan);
+}
+
+function halfOf({ candidacies, layer2 }: ServicePlan, ownership: Ownership | undefined): ServicePlan['layer2'] {
   if (ownership === undefined)
     return { withheld: { reason: 'notYetClaimed', message: 'what the LAN says is not known yet' } };
   const standingsOf = ({ ip }: Candidacy) => ownership.get(ip) ?? [];
   const answered = candidacies.filter((each) => standingsOf(each).some(({ is }) => is === 'answered'));
   if (answered.length > 0)
     return { announced: answered.map(({ service, ip, interfaces }) => ({ service, ip, interfaces })) };
-  const refusals = candidacies.map((each) => refusalOf(each, standingsOf(each)));
-  return { withheld: refusals.toSorted((a, b) => weight(b) - weight(a))[0] ?? unserved() };
+  const refusals = candidacies.flatMap((each) => standingsOf(each).flatMap((standing) => whyNot(each.ip, standing)));
+  const [worst] = refusals.toSorted((a, b) => weight(b) - weight(a));
+  if (worst !== undefined) return { withheld: worst };
+  // by all that the cluster says another is to answer; or nothing of this node can
+  return 'withheld' in layer2 ? layer2 : { withheld: unserved(candidacies) };
 }
 
 /** What calls for somebody to act goes first. */
@@ -88,15 +98,10 @@ function weight({ reason }: Refusal): number {
   return WEIGHTS[reason] ?? 0;
 }
 
-function refusalOf({ ip, interfaces }: Candidacy, standings: readonly Standing[]): Refusal {
-  const refusals = standings.flatMap((standing) => whyNot(ip, standing) ?? []);
-  return refusals.toSorted((a, b) => weight(b) - weight(a))[0] ?? unserved(interfaces);
-}
-
-function whyNot(ip: Ip, standing: Standing): Refusal | undefined {
+function whyNot(ip: Ip, standing: Standing): Refusal | [] {
   switch (standing.is) {
     case 'answered':
-      return undefined;
+      return [];
     case 'owned':
       return { reason: 'notOwner', message: `node ${standing.by} answers for ${ip}` };
     case 'still-answered': {
@@ -112,7 +117,8 @@ function whyNot(ip: Ip, standing: Standing): Refusal | undefined {
   }
 }
 
-function unserved(interfaces: readonly string[] = []): Refusal {
+function unserved(candidacies: readonly Candidacy[]): Refusal {
+  const interfaces = candidacies[0]?.interfaces ?? [];
   const which = interfaces.length > 0 ? `none of the interfaces ${interfaces.join(', ')}` : 'no interface';
   return { reason: 'noInterface', message: `${which} of this node can answer` };
 }

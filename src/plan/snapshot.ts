@@ -58,6 +58,8 @@ export interface Node {
   readonly networkUnavailable: boolean;
   /** Carries `node.kubernetes.io/exclude-from-external-load-balancers`. */
   readonly excluded: boolean;
+  /** The first of type InternalIP. */
+  readonly address?: Ip;
 }
 
 export interface Snapshot {

@@ -23,6 +23,7 @@ import {
   NODES,
   SECRETS,
   SERVICE_BGP_STATUSES,
+  SERVICE_L2_STATUSES,
   SERVICES,
 } from '../k8s/kind.ts';
 import { readAsResource, readLabelled, readSecretPassword } from '../k8s/reader.ts';
@@ -30,7 +31,7 @@ import type { ApiReport, Tell } from '../k8s/report.ts';
 import { type EndpointSlice, readEndpointSlice, readNode, readService } from '../k8s/resource.ts';
 import { faultOf, type Reader } from '../k8s/store.ts';
 import { Watched } from '../k8s/watched.ts';
-import { bgpStatusSelector, readBgpStatus, type SeenBgpStatus } from '../plan/bgp-status.ts';
+import { BGP_STATUS, L2_STATUS, readStatus, type SeenStatus, statusSelector } from '../plan/service-status.ts';
 import type { Endpoint, Node, Service, ServiceKey } from '../plan/snapshot.ts';
 
 export interface SpeakerCacheOptions {
@@ -65,11 +66,14 @@ export class SpeakerCaches {
   readonly slices: Watched<EndpointSlice>;
   /** Of this node: its ConfigurationState and its ServiceBGPStatuses. */
   readonly states: Watched<SeenState>;
-  readonly statuses: Watched<SeenBgpStatus>;
+  readonly statuses: Watched<SeenStatus>;
+  /** ServiceL2Statuses, of all nodes: who answers for a Service removes what a dead node left. */
+  readonly layer2Statuses: Watched<SeenStatus>;
   readonly extras: Watched<ExtraConfiguration>;
   readonly frrK8s: Watched<object> | undefined;
   readonly #endpoints: Grouped<EndpointSlice, readonly Endpoint[]>;
-  readonly #byService: Grouped<SeenBgpStatus, readonly SeenBgpStatus[]>;
+  readonly #byService: Grouped<SeenStatus, readonly SeenStatus[]>;
+  readonly #layer2ByService: Grouped<SeenStatus, readonly SeenStatus[]>;
   #resources: { readonly from: readonly unknown[]; readonly value: Resources } | undefined;
 
   constructor({ api, node, namespace, frrK8sNamespace, changed, statusChanged, tell, clock }: SpeakerCacheOptions) {
@@ -91,8 +95,11 @@ export class SpeakerCaches {
     ];
     const own = { namespace, fieldSelector: `metadata.name=${stateName(node)}` };
     this.states = watched<SeenState>(CONFIGURATION_STATES, readState, own, statusChanged);
-    const labelled = { namespace, labelSelector: bgpStatusSelector(node) };
-    this.statuses = watched<SeenBgpStatus>(SERVICE_BGP_STATUSES, readBgpStatus, labelled, statusChanged);
+    const ofNode = { namespace, labelSelector: statusSelector(node) };
+    const readBgp: Reader<SeenStatus> = (object) => readStatus(BGP_STATUS, object);
+    this.statuses = watched<SeenStatus>(SERVICE_BGP_STATUSES, readBgp, ofNode, statusChanged);
+    const readLayer2: Reader<SeenStatus> = (object) => readStatus(L2_STATUS, object);
+    this.layer2Statuses = watched<SeenStatus>(SERVICE_L2_STATUSES, readLayer2, { namespace }, statusChanged);
     this.extras = watched<ExtraConfiguration>(CONFIG_MAPS, readExtra, { namespace });
     if (frrK8sNamespace !== undefined) {
       const selection = { namespace: frrK8sNamespace, fieldSelector: `metadata.name=${frrConfigurationName(node)}` };
@@ -104,11 +111,14 @@ export class SpeakerCaches {
       });
     }
     this.#endpoints = groupSlices(this.slices.store);
-    this.#byService = new Grouped<SeenBgpStatus, readonly SeenBgpStatus[]>(
-      this.statuses.store,
-      ({ service }) => service,
-      (members) => members,
-    );
+    const grouped = ({ store }: Watched<SeenStatus>): Grouped<SeenStatus, readonly SeenStatus[]> =>
+      new Grouped<SeenStatus, readonly SeenStatus[]>(
+        store,
+        ({ service }) => service,
+        (members) => members.filter((member) => member.node === node),
+      );
+    this.#byService = grouped(this.statuses);
+    this.#layer2ByService = grouped(this.layer2Statuses);
   }
 
   /** All that is announced and who is dialled depend on. */
@@ -117,8 +127,8 @@ export class SpeakerCaches {
   }
 
   get all(): readonly AnyWatched[] {
-    const { states, statuses, extras, frrK8s } = this;
-    return [...this.decisive, states, statuses, extras, ...(frrK8s === undefined ? [] : [frrK8s])];
+    const { states, statuses, layer2Statuses, extras, frrK8s } = this;
+    return [...this.decisive, states, statuses, layer2Statuses, extras, ...(frrK8s === undefined ? [] : [frrK8s])];
   }
 
   /** Begins to read, until the signal. */
@@ -142,9 +152,14 @@ export class SpeakerCaches {
     return this.#endpoints.map();
   }
 
-  /** By Service. */
-  get bgpStatuses(): ReadonlyMap<ServiceKey, readonly SeenBgpStatus[]> {
+  /** ServiceBGPStatuses of this node by Service. */
+  get bgpStatuses(): ReadonlyMap<ServiceKey, readonly SeenStatus[]> {
     return this.#byService.map();
+  }
+
+  /** ServiceL2Statuses of this node by Service. */
+  get ownLayer2Statuses(): ReadonlyMap<ServiceKey, readonly SeenStatus[]> {
+    return this.#layer2ByService.map();
   }
 
   /** The same object while nothing in it changed. */

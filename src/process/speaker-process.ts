@@ -18,18 +18,24 @@ import { Gather } from '../k8s/gather.ts';
 import { CONFIGURATION_STATES, SERVICE_BGP_STATUSES } from '../k8s/kind.ts';
 import { findPodOwner } from '../k8s/pod-owner.ts';
 import type { ApiReport } from '../k8s/report.ts';
+import { SpeakerPods } from '../k8s/speaker-pods.ts';
 import { WriteQueue } from '../k8s/write.ts';
 import type { SocketAddress } from '../net/io.ts';
 import { lineOfApiReport } from '../observe/api-log.ts';
 import { SPEAKER_METRICS, type SpeakerObserved } from '../observe/speaker-metrics.ts';
 import { datesFrom, kindJson, servicesJson } from '../observe/state.ts';
 import { createMemory, plan } from '../plan/plan.ts';
-import type { Settings, Surroundings } from '../plan/snapshot.ts';
+import type { Service, Settings, Surroundings } from '../plan/snapshot.ts';
 import { Announcer } from './announcer.ts';
+import { Knowledge } from './knowledge.ts';
+import { eventOf, Layer2, type Layer2Warning } from './layer2.ts';
+import { isSilent } from './layer2-view.ts';
+import type { Layer2Settings } from './layer2-wanted.ts';
+import { Memberlist } from './memberlist.ts';
 import { openMetricsDoor } from './metrics-door.ts';
 import { frrConfigurationName, SpeakerCaches } from './speaker-caches.ts';
 import { remarksOn } from './speaker-remarks.ts';
-import { SpeakerStatus } from './speaker-status.ts';
+import { regardingOf, SpeakerStatus } from './speaker-status.ts';
 
 export interface SpeakerProcessOptions {
   readonly version: string;
@@ -53,11 +59,22 @@ export interface SpeakerProcessOptions {
   readonly tls: TlsOptions;
   readonly metricsCertificates: string;
   readonly pod: string | undefined;
+  readonly layer2: Layer2Settings;
+  /** Absent: speakers do not hear each other. */
+  readonly memberlist?: MemberlistFlags;
+}
+
+/** MetalLB's, as far as they mean something here. */
+export interface MemberlistFlags {
+  /** Of the Pods of all speakers: a selector. */
+  readonly labels: string;
+  readonly port: number;
+  /** Where the file `secretkey` is; absent: nobody has to prove who he is. */
+  readonly secretFolder?: string;
 }
 
 /** Subnets come and go, and so may the API server; how often is looked. */
 const LOOK_MS = 5_000;
-const SAY_STALE_MS = 60_000;
 
 export class SpeakerProcess {
   readonly #options: SpeakerProcessOptions;
@@ -70,17 +87,20 @@ export class SpeakerProcess {
   readonly #ends = new AbortController();
   readonly #caches: SpeakerCaches;
   readonly #gather = new Gather(() => this.#round());
+  readonly #knowledge: Knowledge;
   readonly #keeper: Keeper;
   readonly #planMemory = createMemory();
   readonly #announcer: Announcer;
   readonly #queue: WriteQueue;
   readonly #status: SpeakerStatus;
+  readonly #memberlist: Memberlist | undefined;
+  readonly #layer2: Layer2;
+  readonly #events: Events;
   readonly #doors: (HttpDoor | HttpsDoor)[] = [];
   #local: HttpDoor | undefined;
   #surroundings: Surroundings = {};
   #syncedAt: number | undefined;
   #remarks: readonly string[] = [];
-  #staleSaidAt: number | undefined;
 
   private constructor(options: SpeakerProcessOptions, cluster: Cluster, log: Log, clock: Clock) {
     this.#options = options;
@@ -96,16 +116,28 @@ export class SpeakerProcess {
       changed: () => this.#gather.mark(),
       statusChanged: () => this.#status.mark(),
     });
+    this.#knowledge = new Knowledge({ caches: this.#caches, isReady: () => this.ready, log, clock });
     this.#keeper = createKeeper({ bgpType, namespace, node });
-    this.#announcer = new Announcer(node, options.listen, log);
+    this.#announcer = new Announcer(node, options.listen, log, (report) => this.#layer2.take(report));
     this.#queue = new WriteQueue({
       ...common,
       mayWrite: () => !this.#ends.signal.aborted,
       written: (target, object) => this.#written(target, object),
     });
     const who = { component: 'metallb-speaker', host: node, instance: pod ?? node } as const;
-    const events = new Events({ ...who, queue: this.#queue, clock });
-    this.#status = new SpeakerStatus({ node, namespace, queue: this.#queue, events, caches: this.#caches, clock });
+    this.#events = new Events({ ...who, queue: this.#queue, clock });
+    this.#memberlist = options.memberlist && this.#findSpeakers(options.memberlist);
+    this.#layer2 = new Layer2({
+      settings: options.layer2,
+      ...(this.#memberlist !== undefined && { liveness: this.#memberlist }),
+      say: ({ level, fields, msg }) => this.#log[level](fields, msg),
+      changed: () => this.#followStatus(),
+      warn: (warning) => this.#warnOfLayer2(warning),
+    });
+    this.#status = new SpeakerStatus({
+      ...{ node, namespace, queue: this.#queue, events: this.#events, caches: this.#caches, clock },
+      isLeft: (other) => this.#isLeft(other),
+    });
   }
 
   /** Rejects with a sentence when a door cannot be opened. */
@@ -123,6 +155,7 @@ export class SpeakerProcess {
     const { signal } = speaker.#ends;
     speaker.#caches.start(signal);
     void speaker.#queue.run(signal);
+    void speaker.#memberlist?.run(signal);
     void speaker.#findOwner();
     void speaker.#watch();
     return speaker;
@@ -158,7 +191,7 @@ export class SpeakerProcess {
     const dates = this.#dates;
     const { configuration, plan: planned } = this.#announcer.last ?? {};
     const startedAt = dates(this.#startedAt);
-    const ageMs = this.#ageMs();
+    const { ageMs } = this.#knowledge;
     return {
       process: { version, role: 'speaker', node, startedAt, ready: this.ready },
       knowledge: {
@@ -172,24 +205,29 @@ export class SpeakerProcess {
         },
         kinds: this.#caches.all.map(({ plural, state }) => kindJson(plural, state, this.#clock.now())),
         remarks: this.#remarks,
-        problem: this.#staleness().join('; '),
+        problem: this.#knowledge.problems.join('; '),
       },
-      services: servicesJson(undefined, planned),
+      services: servicesJson(
+        undefined,
+        planned && { ...planned, services: this.#layer2.services },
+        configuration?.config,
+      ),
       ...this.#announcer.state(dates, startedAt),
     };
   }
 
   async #open(): Promise<void> {
     const { ports, local, tls, metricsCertificates } = this.#options;
-    const metrics = new Metrics();
+    const look = () => this.#look();
+    const metrics = new Metrics(look);
     metrics.add<SpeakerObserved>(SPEAKER_METRICS, () => this.#observed());
     const scrape = async () => ({ status: 200, type: metrics.contentType, body: await metrics.text() });
     const health = {
       '/healthz': () => text(200, 'ok'),
-      '/readyz': () => (this.ready ? text(200, 'ok') : text(503, this.#notReady())),
+      '/readyz': () => (this.ready ? text(200, 'ok') : text(503, this.#knowledge.waiting)),
     };
     this.#doors.push(await serveHttp('127.0.0.1', ports.health, health));
-    const routes = { '/api/v1/state': () => json(this.state()), '/metrics': scrape, ...health };
+    const routes = { '/api/v1/state': () => look().then(() => json(this.state())), '/metrics': scrape, ...health };
     try {
       this.#local = await serveHttp(local.address, local.port, routes);
       this.#doors.push(this.#local);
@@ -205,6 +243,12 @@ export class SpeakerProcess {
     this.#doors.push(door);
   }
 
+  async #look(): Promise<void> {
+    const { packets } = this.#announcer;
+    await packets.look();
+    if (packets.view !== undefined) this.#layer2.look(packets.view);
+  }
+
   /** From what is known to what is announced. */
   #round(): void {
     if (!this.#caches.synced || this.#ends.signal.aborted) return;
@@ -218,11 +262,51 @@ export class SpeakerProcess {
       ...{ settings, surroundings: this.#surroundings },
     };
     const planned = plan(snapshot, node, this.#planMemory);
+    const wanted = this.#layer2.follow({
+      ...{ plan: planned, config: configuration.config, nodes: snapshot.nodes },
+      established: () => ingressOf(snapshot.services.values()),
+    });
     const bareNode = nodes.store.get(node) === undefined;
     this.#announcer.follow({ configuration: { ...configuration, bareNode }, plan: planned });
+    this.#announcer.packets.wantLayer2(wanted);
+    this.#followStatus();
+    this.#remark(remarksOn(this.#caches.usedExtras));
+  }
+
+  #followStatus(): void {
+    const { configuration } = this.#announcer.last ?? {};
+    if (configuration === undefined) return;
     const isWithOthers = this.#surroundings.frrK8s !== undefined;
-    this.#status.follow({ plan: planned, configuration, services: snapshot.services, isWithOthers });
-    this.#remark(remarksOn(this.#caches.usedExtras, configuration.config));
+    const objects = this.#caches.services.store.map();
+    this.#status.follow({ services: this.#layer2.services, configuration, objects, isWithOthers });
+  }
+
+  #findSpeakers({ labels, port, secretFolder }: MemberlistFlags): Memberlist {
+    const { namespace } = this.#options;
+    const changed = () => this.#gather.mark();
+    const tell = (report: ApiReport) => this.#tell(report);
+    return new Memberlist({
+      ...{ port, secretFolder, changed, clock: this.#clock },
+      pods: new SpeakerPods({ api: this.#api, namespace, labelSelector: labels, tell, changed, clock: this.#clock }),
+      tell: (error) => {
+        const op = 'readSecret';
+        if (error === undefined) this.#log.info({ op }, 'the Secret of the speakers can be read again');
+        else this.#log.warn({ op, error }, 'the Secret of the speakers stays as it was');
+      },
+    });
+  }
+
+  #warnOfLayer2(warning: Layer2Warning): void {
+    const service = this.#caches.services.store.get(warning.service);
+    if (service === undefined) return;
+    this.#events.emit({ regarding: regardingOf(service), type: 'Warning', ...eventOf(warning, this.#options.node) });
+  }
+
+  /** What a node wrote of itself and can't take back: it is not heard, has no speaker, or never was one of ours. */
+  #isLeft(node: string): boolean {
+    if (this.#memberlist === undefined) return true;
+    const speakers = this.#memberlist.speakers();
+    return speakers !== undefined && (!speakers.ours.has(node) || isSilent(this.#announcer.packets.view, node));
   }
 
   /** Who may be dialled from here; true when it is another than before. */
@@ -252,47 +336,8 @@ export class SpeakerProcess {
       await this.#clock.sleep(LOOK_MS, signal);
       if (signal.aborted) return;
       if (this.#lookAround()) this.#gather.mark();
-      this.#sayStaleness();
+      this.#knowledge.say();
     }
-  }
-
-  /** Kinds that cannot be read, with the reason, once all was read. */
-  #staleness(): readonly string[] {
-    if (!this.ready) return [];
-    return this.#caches.decisive.flatMap(({ plural, state }) =>
-      state?.problem === undefined || state.is === 'absent' ? [] : `${plural}: ${state.problem}`,
-    );
-  }
-
-  #sayStaleness(): void {
-    const now = this.#clock.now();
-    const [error] = this.#staleness();
-    if (error === undefined) {
-      if (this.#staleSaidAt !== undefined)
-        this.#log.info({ event: 'knowledgeFresh' }, 'knows again what the cluster says');
-      this.#staleSaidAt = undefined;
-      return;
-    }
-    if (this.#staleSaidAt !== undefined && now - this.#staleSaidAt < SAY_STALE_MS) return;
-    this.#staleSaidAt = now;
-    const ageMs = Math.round(this.#ageMs() ?? 0);
-    this.#log.warn(
-      { event: 'knowledgeStale', ageMs, error },
-      'the API server does not answer: announces what it knows',
-    );
-  }
-
-  /** Of the oldest of all that announcements depend on. */
-  #ageMs(): number | undefined {
-    if (!this.ready) return undefined;
-    const now = this.#clock.now();
-    const heard = this.#caches.decisive.flatMap(({ state }) => (state?.is === 'absent' ? [] : (state?.heardAt ?? [])));
-    return Math.max(0, ...heard.map((at) => now - at));
-  }
-
-  #notReady(): string {
-    const waiting = this.#caches.decisive.filter(({ synced }) => !synced);
-    return waiting.map(({ plural, state }) => `${plural}: ${state?.problem ?? 'not read yet'}`).join('\n');
   }
 
   #written({ kind }: Target, object: object): void {
@@ -317,11 +362,12 @@ export class SpeakerProcess {
     const stores = [services, slices, nodes, ...configuration].map(({ store }) => store.unreadable.length);
     return {
       ...this.#announcer.observed(),
+      ...{ served: this.#layer2.services, layer2: this.#layer2.counts },
       ...(bgpType === 'frr' && { vrf: 'default' }),
       ...{ writes: this.#queue.written, pending: this.#queue.pending, now: this.#clock.now() },
       kinds: all.map(({ plural, state }) => ({ kind: plural, state })),
-      ageMs: this.#ageMs(),
-      isStale: this.#staleness().length > 0,
+      ageMs: this.#knowledge.ageMs,
+      isStale: this.#knowledge.problems.length > 0,
       unreadable: stores.reduce((sum, count) => sum + count, 0),
     };
   }
@@ -330,4 +376,9 @@ export class SpeakerProcess {
     const { level, fields, msg } = lineOfApiReport(report);
     this.#log[level](fields, msg);
   }
+}
+
+/** Addresses that Services have. */
+function* ingressOf(services: Iterable<Service>): Generator<string> {
+  for (const { ingress } of services) for (const { ip } of ingress) if (ip !== undefined) yield ip;
 }

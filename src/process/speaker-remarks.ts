@@ -1,6 +1,5 @@
 // What MetalLB would have read and a speaker of ours does not, in words for log and state. Used by speaker-process.
 
-import type { Config } from '../config/config.ts';
 import { BGP_EXTRAS, MEMBERLIST_CONFIG } from './speaker-caches.ts';
 
 const EXTRAS: Readonly<Record<string, string>> = {
@@ -10,8 +9,6 @@ const EXTRAS: Readonly<Record<string, string>> = {
 };
 
 /** Sentences, in order. */
-export function remarksOn(usedExtras: readonly string[], config: Config | undefined): readonly string[] {
-  const names = (config?.pools ?? []).flatMap(({ l2Advertisements }) => l2Advertisements.map(({ name }) => name));
-  const layer2 = [...new Set(names)].sort().map((name) => `L2Advertisement ${name}: layer 2 is not served yet`);
-  return [...usedExtras.map((name) => `ConfigMap ${name}: ${EXTRAS[name] ?? 'it is not read'}`), ...layer2];
+export function remarksOn(usedExtras: readonly string[]): readonly string[] {
+  return usedExtras.map((name) => `ConfigMap ${name}: ${EXTRAS[name] ?? 'it is not read'}`);
 }

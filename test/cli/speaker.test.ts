@@ -61,6 +61,7 @@ describe('flags of MetalLB', () => {
       ports: { metrics: 0, health: 17473 },
       tls: { minVersion: 'TLSv1.2', ciphers: 'ECDHE-RSA-AES128-GCM-SHA256', ecdhCurve: 'X25519:X25519MLKEM768' },
       ...{ metricsCertificates: '/certs', pod: 'speaker-x', listen: [] },
+      memberlist: { labels: 'app=metallb,component=speaker', port: 7946, secretFolder: '/etc/ml_secret_key' },
     });
   });
 
@@ -68,6 +69,7 @@ describe('flags of MetalLB', () => {
     expect(optionsOf([], ENVIRONMENT)).toMatchObject({
       ...{ node: 'n1', namespace: 'metallb-system', bgpType: 'frr-k8s', frrK8sNamespace: 'frr-k8s-system' },
       ...{ pod: 'speaker-x', ports: { metrics: 9120, health: 17472 } },
+      memberlist: { labels: 'app=metallb,component=speaker', port: 7946, secretFolder: '/etc/ml_secret_key' },
     });
   });
 
@@ -76,19 +78,41 @@ describe('flags of MetalLB', () => {
       ...{ namespace: 'of-the-cluster', bgpType: 'unset', frrK8sNamespace: 'of-the-cluster', pod: undefined },
       settings: { ignoreExcludeLabel: false },
       ...{ ports: { metrics: 9120, health: 17472 }, tls: { minVersion: 'TLSv1.3' }, metricsCertificates: '' },
+      layer2: {
+        ...{ announcements: { framesPerSecond: 500, refreshMs: 60_000 }, conflict: 'refuse', failbackMs: 120_000 },
+      },
+    });
+  });
+
+  it('of the memberlist switch liveness on only together, as in MetalLB', () => {
+    const memberlist = (...argv: readonly string[]) => optionsOf(['--node-name=n1', ...argv]).memberlist;
+    expect(memberlist()).toBeUndefined();
+    expect(memberlist('--ml-labels=app=x')).toBeUndefined();
+    expect(memberlist('--ml-bindaddr=192.0.2.1')).toBeUndefined();
+    expect(memberlist('--ml-labels=app=x', '--ml-bindaddr=192.0.2.1', '--ml-bindport=7947')).toEqual({
+      ...{ labels: 'app=x', port: 7947 },
+    });
+  });
+
+  it('of ours for layer 2 say how long and how much', () => {
+    const argv = ['--l2-conflict=warn', '--l2-failback=never', '--l2-refresh=30', '--l2-frames-per-second=50'];
+    expect(optionsOf(['--node-name=n1', ...argv]).layer2).toMatchObject({
+      ...{ conflict: 'warn', failbackMs: Number.POSITIVE_INFINITY },
+      announcements: { framesPerSecond: 50, refreshMs: 30_000 },
+    });
+    expect(optionsOf(['--node-name=n1', '--l2-failback=0', '--l2-refresh=never']).layer2).toMatchObject({
+      ...{ failbackMs: 0, announcements: { refreshMs: Number.POSITIVE_INFINITY } },
     });
   });
 
   it('that have no meaning here are named, in one line where they are about one thing', () => {
     expect(meaningless(FLAGS)).toEqual([
       '--pprof-bind-address',
-      '--ml-bindaddr, --ml-bindport, --ml-labels, --ml-secret-key-path',
       '--ml-wan-config',
       '--bgp-debounce-timeout',
       '--frrk8s-secret-passthrough',
     ]);
     expect(meaningless([], ENVIRONMENT)).toEqual([
-      '--ml-bindaddr, --ml-bindport, --ml-labels, --ml-secret-key-path',
       '--bgp-debounce-timeout',
       'FRR_CONFIG_FILE, FRR_RELOADER_PID_FILE, FRR_LOGGING_LEVEL',
     ]);
@@ -104,6 +128,13 @@ describe('flags of MetalLB', () => {
     [/needs --frrk8s-namespace/, ['--node-name=n1', '--frrk8s-secret-passthrough'], { METALLB_BGP_TYPE: 'frr-k8s' }],
     [/--tls-min-version "VersionTLS10"/, ['--node-name=n1', '--tls-min-version=VersionTLS10']],
     [/ADDRESS:PORT/, ['--node-name=n1', '--bgp-listen=179']],
+    [/--ml-bindport 70000: must be a port/, ['--node-name=n1', '--ml-bindport=70000']],
+    [/--ml-bindport x: must be a port/, ['--node-name=n1'], { METALLB_ML_BIND_PORT: 'x' }],
+    [/--l2-conflict defend: must be refuse or warn/, ['--node-name=n1', '--l2-conflict=defend']],
+    [/--l2-failback soon: must be seconds \(0 to \d+\) or never/, ['--node-name=n1', '--l2-failback=soon']],
+    [/--l2-failback -1: /, ['--node-name=n1', '--l2-failback=-1']],
+    [/--l2-refresh 0: must be seconds \(1 to /, ['--node-name=n1', '--l2-refresh=0']],
+    [/--l2-frames-per-second 0: must be 1 to 100000/, ['--node-name=n1', '--l2-frames-per-second=0']],
   ])('that contradict each other or make no sense are refused: %s', (why, argv, env) => {
     expect(() => optionsOf(argv, env)).toThrow(why);
   });

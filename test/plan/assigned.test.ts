@@ -26,7 +26,7 @@ describe('news of a Service', () => {
     ['that is gone: none', at('203.0.113.1', 'tor'), undefined, false],
   ])('%s', (_, before, after, news) => {
     const services = (one: ServicePlan | undefined) => plan(one === undefined ? {} : { 'app/web': one });
-    expect(assignedSince(services(before), services(after), nobody)).toEqual(news ? ['app/web'] : []);
+    expect(assignedSince(services(before), services(after), 'bgp', nobody)).toEqual(news ? ['app/web'] : []);
   });
 
   it('after a start is only of what the node did not announce before', () => {
@@ -35,6 +35,6 @@ describe('news of a Service', () => {
       'app/new': at('203.0.113.2', 'tor'),
       'app/no': WITHHELD,
     });
-    expect(assignedSince(undefined, after, (service) => service === 'app/old')).toEqual(['app/new']);
+    expect(assignedSince(undefined, after, 'bgp', (service) => service === 'app/old')).toEqual(['app/new']);
   });
 });

@@ -33,6 +33,7 @@ describe('a Service', () => {
     ['that MetalLB may have', [{ is: 'foreign' }], 'leftToMetalLB'],
     ['that waits', [{ is: 'owned', by: 'n2' }, { is: 'waiting' }], 'notYetClaimed'],
     ['that no link serves', undefined, 'noInterface'],
+    ['of which its links say nothing', [], 'noInterface'],
   ])('%s', (_, standings, outcome) => {
     expect(halfFor(planned(), standings === undefined ? {} : { [V4]: standings })).toEqual(outcome);
   });
@@ -67,6 +68,17 @@ describe('a Service', () => {
     expect(make(from, answered)).toBe(first);
     expect(make(from, elsewhere)).not.toBe(first);
     expect(make(planned(), elsewhere)).not.toBe(make(from, elsewhere));
+    const ownership = new Map([[V4, answered]]);
+    const all = asServed(memory, new Map([['app/web', from]]), ownership);
+    expect(asServed(memory, new Map([['app/web', from]]), ownership)).toBe(all);
+  });
+
+  it('of which nothing is heard is whose the plan says', () => {
+    const from = {
+      ...planned(),
+      layer2: { withheld: { reason: 'notOwner', message: 'node n2 answers for it' } },
+    } as const;
+    expect(halfFor(from, {})).toBe('notOwner');
   });
 
   it('names the interfaces that it waits for', () => {

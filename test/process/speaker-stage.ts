@@ -2,6 +2,7 @@
 // hand, BGP has the real one.
 
 import { Collector } from '../../src/cli/collector.ts';
+import { LAYER2_DEFAULTS } from '../../src/cli/layer2-flags.ts';
 import type { Log } from '../../src/io/log.ts';
 import { Cluster } from '../../src/k8s/cluster.ts';
 import { SpeakerProcess, type SpeakerProcessOptions } from '../../src/process/speaker-process.ts';
@@ -30,6 +31,7 @@ export const PATH = {
   communities: `${METALLB}/communities`,
   states: `${METALLB}/configurationstates`,
   statuses: `${METALLB}/servicebgpstatuses`,
+  layer2Statuses: `${METALLB}/servicel2statuses`,
 } as const;
 export const FRR_CONFIGURATIONS = 'apis/frrk8s.metallb.io/v1beta1/frrconfigurations';
 
@@ -104,6 +106,7 @@ export class Stage {
       ...{ version: '1.2.3', node: 'n1', namespace: NAMESPACE, bgpType: 'unset', frrK8sNamespace: NAMESPACE },
       ...{ settings: { ignoreExcludeLabel: false }, listen: [], ports: { metrics: 0, health: 0 }, pod: undefined },
       ...{ local: { address: '127.0.0.1', port: 0 }, tls: { minVersion: 'TLSv1.3' }, metricsCertificates: '' },
+      layer2: { ...LAYER2_DEFAULTS, excluded: [] },
       ...more,
     };
     const speaker = await SpeakerProcess.start(options, new Cluster(access, this.clock), this.#log(), this.clock);

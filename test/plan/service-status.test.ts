@@ -2,20 +2,21 @@
 
 import { describe, expect, it } from 'vitest';
 import type { ApiObject } from '../../src/config/resource.ts';
-import {
-  type BgpStatusContext,
-  bgpStatusObject,
-  bgpStatusSelector,
-  bgpStatusWrites,
-  createBgpStatusMemory,
-  readBgpStatus,
-  type SeenBgpStatus,
-} from '../../src/plan/bgp-status.ts';
 import type { Plan, ServicePlan } from '../../src/plan/plan.ts';
+import {
+  BGP_STATUS,
+  createStatusMemory,
+  readStatus,
+  type SeenStatus,
+  type StatusContext,
+  statusObject,
+  statusSelector,
+  statusWrites,
+} from '../../src/plan/service-status.ts';
 import { ip, prefix } from './cluster.ts';
 
 const POD = { apiVersion: 'v1', kind: 'Pod', name: 'speaker-1', uid: 'pod-1' };
-const CONTEXT: BgpStatusContext = { node: 'n1', namespace: 'metallb-system', owner: POD };
+const CONTEXT: StatusContext = { of: BGP_STATUS, node: 'n1', namespace: 'metallb-system', owner: POD };
 const LAYER2 = { layer2: { withheld: { reason: 'notOwner', message: '' } }, candidacies: [] } as const;
 
 function announced(...peers: readonly string[]): ServicePlan {
@@ -35,21 +36,21 @@ function announced(...peers: readonly string[]): ServicePlan {
 }
 const WITHHELD: ServicePlan = { ips: [], bgp: { withheld: { reason: 'noEndpoints', message: '' } }, ...LAYER2 };
 
-function seen(object: object): ReadonlyMap<string, readonly SeenBgpStatus[]> {
+function seen(object: object): ReadonlyMap<string, readonly SeenStatus[]> {
   return seenAll([object]);
 }
 
-function seenAll(objects: readonly object[]): ReadonlyMap<string, readonly SeenBgpStatus[]> {
-  const read = objects.map((object) => readBgpStatus(object as ApiObject));
+function seenAll(objects: readonly object[]): ReadonlyMap<string, readonly SeenStatus[]> {
+  const read = objects.map((object) => readStatus(BGP_STATUS, object as ApiObject));
   return Map.groupBy(read, ({ service }) => service);
 }
 
 const plan = (services: Record<string, ServicePlan>): Plan['services'] => new Map(Object.entries(services));
 const writesFor = (
   services: Record<string, ServicePlan>,
-  stands: ReadonlyMap<string, readonly SeenBgpStatus[]> = new Map(),
+  stands: ReadonlyMap<string, readonly SeenStatus[]> = new Map(),
   context = CONTEXT,
-) => bgpStatusWrites(createBgpStatusMemory(), plan(services), stands, context);
+) => statusWrites(createStatusMemory(), plan(services), stands, context);
 
 /** The object as MetalLB or we left it there. */
 function object(name: string, more: { status?: object | undefined; owners?: readonly object[]; labels?: object } = {}) {
@@ -76,7 +77,7 @@ describe('a Service that is announced', () => {
     expect(others).toEqual([]);
     if (create?.do !== 'create') expect.fail('nothing is created');
     expect(create.name).toMatch(/^bgp-[0-9a-f]{16}$/);
-    const made = bgpStatusObject(create, CONTEXT);
+    const made = statusObject(create, CONTEXT);
     expect(made).toEqual({
       apiVersion: 'metallb.io/v1beta1',
       kind: 'ServiceBGPStatus',
@@ -147,25 +148,25 @@ describe('a Service that is not', () => {
 
 describe('round after round', () => {
   it('a missing write is the same object until it is another one', () => {
-    const memory = createBgpStatusMemory();
+    const memory = createStatusMemory();
     const services = plan({ 'app/web': announced('tor-a', 'tor-b'), 'app/dns': announced('tor-a') });
     const nothing = new Map();
-    const first = bgpStatusWrites(memory, services, nothing, CONTEXT);
+    const first = statusWrites(memory, services, nothing, CONTEXT);
     expect(first).toHaveLength(2);
-    const again = bgpStatusWrites(memory, new Map(services), nothing, CONTEXT);
+    const again = statusWrites(memory, new Map(services), nothing, CONTEXT);
     expect(again[0]).toBe(first[0]);
     expect(again[1]).toBe(first[1]);
     // another plan that comes to the same
     const same = plan({ 'app/web': announced('tor-a', 'tor-b'), 'app/dns': announced('tor-a') });
-    expect(bgpStatusWrites(memory, same, nothing, CONTEXT)[0]).toBe(first[0]);
-    expect(bgpStatusWrites(memory, same, seen(object('bgp-1')), CONTEXT)).toEqual([first[1]]);
+    expect(statusWrites(memory, same, nothing, CONTEXT)[0]).toBe(first[0]);
+    expect(statusWrites(memory, same, seen(object('bgp-1')), CONTEXT)).toEqual([first[1]]);
   });
 
   it('all objects of the node are selected, and what is no status is as if it were not there', () => {
-    expect(bgpStatusSelector('n1')).toBe('metallb.io/node=n1');
+    expect(statusSelector('n1')).toBe('metallb.io/node=n1');
     for (const status of [undefined, null, 'x', { node: 5 }, { node: 'n1', serviceName: 'web' }])
       expect(
-        readBgpStatus(object('bgp-1', { status: status as object }) as unknown as ApiObject).status,
+        readStatus(BGP_STATUS, object('bgp-1', { status: status as object }) as unknown as ApiObject).status,
       ).toBeUndefined();
   });
 });

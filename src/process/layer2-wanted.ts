@@ -1,0 +1,117 @@
+// What the packet thread is asked to do by layer 2: the candidacies of a plan, one entry an address, with what flags and
+// the cluster say about the rest. Pure. Called by `layer2` at each round.
+
+import type { Pool } from '../config/config.ts';
+import type { Layer2Address, Layer2Wanted, LivenessWanted } from '../links/wanted.ts';
+import {
+  bitsOf,
+  compareAddresses,
+  type Family,
+  familyOf,
+  type Ip,
+  ipFromNumber,
+  ipToNumber,
+  type Prefix,
+  rangeOfPrefix,
+} from '../net/address.ts';
+import type { Candidacy, Plan } from '../plan/plan.ts';
+
+/** By flags, and by where the process runs. */
+export interface Layer2Settings {
+  /** Regular expressions over names of interfaces. */
+  readonly excluded: readonly string[];
+  readonly announcements: Layer2Wanted['announcements'];
+  readonly conflict: LivenessWanted['conflict'];
+  readonly failbackMs: number;
+}
+
+export interface Layer2Grounds {
+  readonly plan: Pick<Plan, 'node' | 'candidacies'>;
+  readonly settings: Layer2Settings;
+  /** In a Service's status before this process knew it. */
+  readonly established: ReadonlySet<Ip>;
+  /** Absent: each node answers for what the snapshot elects it for. */
+  readonly liveness?: Omit<LivenessWanted, 'failbackMs' | 'conflict'>;
+  /** Nodes with a running speaker of MetalLB. */
+  readonly metallb: ReadonlySet<string>;
+}
+
+/** Undefined: layer 2 has nothing to do here. Addresses are sorted. */
+export function layer2Wanted(grounds: Layer2Grounds): Layer2Wanted | undefined {
+  const { plan, settings, established, liveness, metallb } = grounds;
+  if (plan.candidacies.length === 0) return undefined;
+  const byAddress = Map.groupBy(plan.candidacies, ({ ip }) => ip);
+  const addresses = [...byAddress].map(([ip, shares]) => addressFor(ip, shares, established, metallb));
+  const { excluded, announcements, conflict, failbackMs } = settings;
+  return {
+    ...{ node: plan.node, excluded, announcements },
+    addresses: addresses.sort((a, b) => compareAddresses(a.ip, b.ip)),
+    ...(liveness !== undefined && { liveness: { ...liveness, conflict, failbackMs } }),
+  };
+}
+
+/**
+ * Services that share an address share its owner: the order is that of the first of them by name, and those go before who
+ * may answer for each of them. Every node comes to the same.
+ */
+function addressFor(
+  ip: Ip,
+  shares: readonly Candidacy[],
+  established: ReadonlySet<Ip>,
+  metallb: ReadonlySet<string>,
+): Layer2Address {
+  const [first, ...others] = shares.toSorted((a, b) => (a.service < b.service ? -1 : 1));
+  const order = first?.candidates ?? [];
+  const common = order.filter(({ node }) =>
+    others.every(({ candidates }) => candidates.some((each) => each.node === node)),
+  );
+  const candidates = others.length === 0 || common.length === 0 ? order : common;
+  const isEverywhere = shares.some(({ interfaces }) => interfaces.length === 0);
+  return {
+    ...{ ip, candidates },
+    interfaces: isEverywhere ? [] : [...new Set(shares.flatMap(({ interfaces }) => interfaces))].sort(),
+    foreign: candidates.some(({ node }) => metallb.has(node)),
+    established: established.has(ip),
+  };
+}
+
+/** Of each family. */
+const CONTROLS = 2;
+/** How many addresses of a prefix are looked at: a pool that is this full from its end has none to spare. */
+const LOOKED_AT = 1_024;
+
+/**
+ * Addresses of pools that nobody has: whoever answers for them answers for everything. From the end, for addresses are
+ * given out from the start. Fewer where pools are full.
+ */
+export function controlsOf(pools: readonly Pool[], taken: ReadonlySet<string>): readonly Ip[] {
+  const prefixes = pools.flatMap(({ l2Advertisements, addresses }) =>
+    l2Advertisements.length === 0 ? [] : addresses.flatMap(({ cidrs }) => cidrs),
+  );
+  const found: Ip[] = [];
+  for (const family of ['ipv4', 'ipv6'] as const) {
+    const free = prefixes.filter((prefix) => familyOf(prefix) === family).flatMap((prefix) => freeOf(prefix, taken));
+    found.push(...free.slice(0, CONTROLS));
+  }
+  return found;
+}
+
+function freeOf(prefix: Prefix, taken: ReadonlySet<string>): readonly Ip[] {
+  const { family, first, last } = rangeOfPrefix(prefix);
+  const free: Ip[] = [];
+  for (
+    let value = last, looked = 0;
+    value >= first && looked < LOOKED_AT && free.length < CONTROLS;
+    value--, looked++
+  ) {
+    const ip = ipFromNumber(family, value);
+    if (!taken.has(ip) && !isEndOfSubnet(family, ip)) free.push(ip);
+  }
+  return free;
+}
+
+/** What may be the address of a subnet, or of all in it, is no address to ask for. */
+function isEndOfSubnet(family: Family, ip: Ip): boolean {
+  const low = ipToNumber(ip) & 0xffn;
+  return bitsOf(family) === 32 && (low === 0n || low === 0xffn);
+}

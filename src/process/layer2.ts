@@ -1,0 +1,219 @@
+// Layer 2 between the plan and the packet thread: downwards what is wanted of it, upwards what it answers for, laid over
+// the plan for all who tell of it. One for a process, of standalone as of the speaker in a cluster, which carries between
+// this and the thread.
+
+import type { Config } from '../config/config.ts';
+import type { Speakers } from '../k8s/speaker-pods.ts';
+import type { LinksReport } from '../links/report.ts';
+import type { Layer2Wanted } from '../links/wanted.ts';
+import { type Ip, type Mac, parseIp } from '../net/address.ts';
+import { lineOfLayer2Report, linesOfLayer2Services } from '../observe/layer2-log.ts';
+import { type Layer2Counts, NO_LAYER2_COUNTS } from '../observe/layer2-metrics.ts';
+import type { Line } from '../observe/log.ts';
+import { asServed, createOwnershipMemory, type Standing } from '../plan/ownership.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { Node, ServiceKey } from '../plan/snapshot.ts';
+import { type Layer2View, standingsOf } from './layer2-view.ts';
+import { controlsOf, type Layer2Settings, layer2Wanted } from './layer2-wanted.ts';
+
+/** How the speakers of a cluster know each other. */
+export interface LivenessSource {
+  readonly port: number;
+  /** Undefined: not known yet. */
+  readonly speakers: () => Speakers | undefined;
+  /** The one to sign with first. */
+  readonly secrets: () => readonly string[];
+}
+
+export interface Layer2Options {
+  readonly settings: Layer2Settings;
+  /** Absent: each node answers by the snapshot alone. */
+  readonly liveness?: LivenessSource;
+  readonly say: (line: Line) => void;
+  /** The Services are served otherwise than before. */
+  readonly changed: () => void;
+  readonly warn: (warning: Layer2Warning) => void;
+}
+
+/** What the owner of a Service should know. */
+export type Layer2Warning = { readonly service: ServiceKey; readonly ip: Ip } & (
+  | { readonly is: 'stranger'; readonly mac: Mac; readonly claimed: boolean }
+  /** None of the interfaces that its advertisements name is on this node. */
+  | { readonly is: 'no-interface' }
+);
+
+/** What a plan follows from, as far as it concerns layer 2. */
+export interface Layer2Grounds {
+  readonly plan: Plan;
+  readonly config: Config | undefined;
+  readonly nodes: ReadonlyMap<string, Node>;
+  /** Asked once: addresses that Services had before this process knew of them. */
+  readonly established: () => Iterable<string>;
+}
+
+interface Last {
+  readonly from: readonly unknown[];
+  readonly wanted: Layer2Wanted | undefined;
+}
+
+export class Layer2 {
+  readonly #options: Layer2Options;
+  readonly #memory = createOwnershipMemory();
+  readonly #standings = new Map<Ip, readonly Standing[]>();
+  /** Something was heard of the packet thread. */
+  #isHeard = false;
+  #plan: Plan | undefined;
+  #served: Plan['services'] = new Map();
+  #established: ReadonlySet<Ip> | undefined;
+  #controls: readonly Ip[] = [];
+  #last: Last = { from: [], wanted: undefined };
+  #serving: readonly string[] = [];
+  #known: ReadonlySet<string> | undefined;
+  #unserved: ReadonlySet<string> = new Set();
+  #counts: Layer2Counts = NO_LAYER2_COUNTS;
+
+  constructor(options: Layer2Options) {
+    this.#options = options;
+  }
+
+  /** The Services as they are served; another map whenever something may be another. */
+  get services(): Plan['services'] {
+    return this.#served;
+  }
+
+  get counts(): Layer2Counts {
+    return this.#counts;
+  }
+
+  /** What is wanted now; the same object while it is the same. Asked whenever plan, Pods or Secret may be others. */
+  follow({ plan, config, nodes, established }: Layer2Grounds): Layer2Wanted | undefined {
+    const { settings, liveness } = this.#options;
+    if (plan !== this.#plan) this.#settle(plan, config, established);
+    const speakers = liveness?.speakers();
+    const secrets = liveness?.secrets() ?? [];
+    const from = [plan.candidacies, this.#established, this.#controls, speakers, secrets.join('\n'), nodes];
+    if (!from.every((each, at) => each === this.#last.from[at])) {
+      const wanted = layer2Wanted({
+        ...{ plan, settings, established: this.#established ?? new Set() },
+        metallb: speakers?.metallb ?? new Set(),
+        ...(liveness !== undefined && {
+          liveness: {
+            ...{ port: liveness.port, secrets, controls: this.#controls },
+            speakers: new Map([...(speakers?.ours ?? [])].filter(([node]) => node !== plan.node)),
+            nodes: new Map([...nodes.values()].flatMap(({ name, address }) => (address ? [[name, address]] : []))),
+            // who does not know yet whether MetalLB runs takes nothing
+            serving: speakers !== undefined,
+          },
+        }),
+      });
+      this.#last = { from, wanted };
+    }
+    return this.#last.wanted;
+  }
+
+  /** What the packet thread tells. */
+  take(report: LinksReport): void {
+    this.#isHeard = true;
+    if (report.report === 'l2-answers') {
+      for (const [ip, links] of report.addresses)
+        this.#stand(ip, links.length === 0 ? [{ is: 'waiting' }] : links.map(() => ({ is: 'answered' })));
+      this.#serve();
+      return;
+    }
+    if (report.report === 'l2-links') this.#meetLinks(report.serving, report.known);
+    if (report.report === 'l2-stranger') this.#warnOfStranger(report);
+    this.#count(report);
+    const line = lineOfLayer2Report(report);
+    if (line !== undefined) this.#options.say(line);
+  }
+
+  /** All that the packet thread knows, where it was asked. */
+  look(view: Layer2View): void {
+    this.#isHeard = true;
+    const seen = standingsOf(view);
+    for (const [ip, standings] of seen) this.#stand(ip, standings);
+    for (const ip of this.#standings.keys()) if (!seen.has(ip)) this.#standings.delete(ip);
+    this.#serve();
+  }
+
+  #count(report: LinksReport): void {
+    const { claims, releases, strangers } = this.#counts;
+    const more = (counts: Layer2Counts['claims'], name: string) => ({ ...counts, [name]: (counts[name] ?? 0) + 1 });
+    if (report.report === 'l2-claimed') this.#counts = { ...this.#counts, claims: more(claims, report.because) };
+    if (report.report === 'l2-released') this.#counts = { ...this.#counts, releases: more(releases, report.because) };
+    if (report.report === 'l2-stranger') this.#counts = { ...this.#counts, strangers: strangers + 1 };
+  }
+
+  #stand(ip: Ip, standings: readonly Standing[]): void {
+    if (JSON.stringify(this.#standings.get(ip)) !== JSON.stringify(standings)) this.#standings.set(ip, standings);
+  }
+
+  /** Another plan. */
+  #settle(plan: Plan, config: Config | undefined, established: Layer2Grounds['established']): void {
+    this.#plan = plan;
+    const taken = new Set([...plan.services.values()].flatMap(({ ips }) => ips));
+    const before = this.#established ?? new Set([...established()].flatMap((text) => parseIp(text) ?? []));
+    // what was given up and is given again is as new
+    const kept = [...before].filter((ip) => taken.has(ip));
+    this.#established = this.#established !== undefined && kept.length === before.size ? before : new Set(kept);
+    const controls = plan.candidacies.length === 0 ? [] : controlsOf(config?.pools ?? [], taken);
+    if (controls.join() !== this.#controls.join()) this.#controls = controls;
+    this.#serve();
+  }
+
+  #serve(): void {
+    if (this.#plan === undefined) return;
+    const before = this.#served;
+    this.#served = asServed(this.#memory, this.#plan.services, this.#isHeard ? this.#standings : undefined);
+    this.#warnOfInterfaces();
+    if (this.#served === before) return;
+    for (const line of linesOfLayer2Services(before, this.#served)) this.#options.say(line);
+    this.#options.changed();
+  }
+
+  #meetLinks(serving: readonly string[], known: readonly string[]): void {
+    const [before, now] = [new Set(this.#serving), new Set(serving)];
+    this.#serving = serving;
+    this.#known = new Set(known);
+    const say = (event: string, msg: string, name: string) =>
+      this.#options.say({ level: 'info', msg, fields: { event, interface: name } });
+    // as MetalLB calls it; NDP comes and goes with it
+    for (const name of now) if (!before.has(name)) say('createARPResponder', 'interface serves layer 2', name);
+    for (const name of before) if (!now.has(name)) say('deleteARPResponder', 'interface serves layer 2 no more', name);
+    this.#serve();
+  }
+
+  /** Of what this node is the first to answer for: once, for as long as it holds. */
+  #warnOfInterfaces(): void {
+    const known = this.#known;
+    if (known === undefined) return;
+    const unserved = new Set<string>();
+    for (const { service, ip, interfaces } of this.#plan?.layer2 ?? []) {
+      if (interfaces.length === 0 || interfaces.some((name) => known.has(name))) continue;
+      const key = `${service} ${ip}`;
+      unserved.add(key);
+      if (!this.#unserved.has(key)) this.#options.warn({ is: 'no-interface', service, ip });
+    }
+    this.#unserved = unserved;
+  }
+
+  #warnOfStranger({ ip, mac, claimed }: Extract<LinksReport, { report: 'l2-stranger' }>): void {
+    for (const candidacy of this.#plan?.candidacies ?? [])
+      if (candidacy.ip === ip) this.#options.warn({ is: 'stranger', service: candidacy.service, ip, mac, claimed });
+  }
+}
+
+/** The Event on the Service that a warning is about. */
+export function eventOf(warning: Layer2Warning, node: string): { readonly reason: string; readonly message: string } {
+  const { ip } = warning;
+  if (warning.is === 'no-interface') {
+    // MetalLB's text
+    const where = `doesn't exist in assigned node "${node}" with protocol "layer2"`;
+    return { reason: 'announceFailed', message: `the interfaces specified by LB IP "${ip}" ${where}` };
+  }
+  const outcome = warning.claimed
+    ? 'it is answered for all the same'
+    : 'it is not answered for; asked again every 10 s';
+  const message = `${warning.mac}, which is no node of this cluster, answers for ${ip} on the LAN of node "${node}": ${outcome}`;
+  return { reason: 'AddressConflict', message };
+}
