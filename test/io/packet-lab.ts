@@ -2,6 +2,7 @@
 // said. Everything is removed after each test.
 //   a  eth0  192.0.2.1/24  2001:db8::1/64  02:00:00:00:00:0a      b  eth0  192.0.2.2/24  2001:db8::2/64  02:00:00:00:00:0b
 
+import { spawnSync } from 'node:child_process';
 import { PacketThread } from '../../src/io/packet-thread.ts';
 import type { Ip } from '../../src/net/address.ts';
 import type { LinkState, PacketEffect, PacketEvent, UdpOptions } from '../../src/net/packet-io.ts';
@@ -25,20 +26,14 @@ export class PacketLab {
 
   up(): void {
     ip(undefined, [`netns add ${this.a}`, `netns add ${this.b}`]);
-    for (const [namespace, { mac }] of [
-      [this.a, A],
-      [this.b, B],
-    ] as const) {
+    for (const namespace of [this.a, this.b])
       inside(namespace, ['sysctl', '-qw', 'net.ipv6.conf.all.accept_dad=0', 'net.ipv6.conf.default.accept_dad=0']);
-      if (namespace === this.a)
-        ip(undefined, [`link add eth0 netns ${this.a} type veth peer name eth0 netns ${this.b}`]);
-      ip(namespace, [`link set eth0 address ${mac}`]);
-    }
-    for (const [namespace, { ipv4, ipv6 }] of [
+    ip(undefined, [`link add eth0 netns ${this.a} type veth peer name eth0 netns ${this.b}`]);
+    for (const [namespace, { mac, ipv4, ipv6 }] of [
       [this.a, A],
       [this.b, B],
     ] as const) {
-      ip(namespace, ['link set lo up', 'link set eth0 up']);
+      ip(namespace, ['link set lo up', `link set eth0 address ${mac} up`]);
       ip(namespace, [`addr add ${ipv4}/24 dev eth0`, `addr add ${ipv6}/64 dev eth0 nodad`]);
     }
   }
@@ -107,4 +102,9 @@ export class Probe {
       throw new Error(`${fault.message}; told: ${JSON.stringify(this.all('links').at(-1))}`);
     });
   }
+}
+
+/** Whether the kernel has this kind of link. */
+export function hasKind(kind: string): boolean {
+  return spawnSync('unshare', ['--net', 'ip', 'link', 'add', 'x0', 'type', ...kind.split(' ')]).status === 0;
 }

@@ -31,7 +31,8 @@ export interface ProbeView {
   readonly longestGapMs: number;
   /** After the instant that was asked for, in ms: of each repetition. */
   readonly late: readonly number[];
-  readonly now: number;
+  /** Events of the network between two ticks, at most. */
+  readonly mostBetweenTicks: number;
 }
 
 interface State {
@@ -41,6 +42,8 @@ interface State {
   lastDatagramAt: number;
   longestGapMs: number;
   late: number[];
+  sinceTick: number;
+  mostBetweenTicks: number;
 }
 
 type Effect = PacketEffect | ProbeReport;
@@ -49,10 +52,15 @@ type Effect = PacketEffect | ProbeReport;
 export function probe(namespace: string): void {
   enter(`/run/netns/${namespace}`);
   runPacketThread<State, ProbeWanted, ProbeReport, ProbeView>({
-    create: () => ({ wanted: {}, counts: {}, dueAt: OFF, lastDatagramAt: OFF, longestGapMs: 0, late: [] }),
+    create: () => ({
+      ...{ wanted: {}, counts: {}, dueAt: OFF, lastDatagramAt: OFF, longestGapMs: 0, late: [] },
+      ...{ sinceTick: 0, mostBetweenTicks: 0 },
+    }),
     step,
     dueAt: ({ dueAt }) => dueAt,
-    view: ({ counts, longestGapMs, late }, now) => ({ counts: { ...counts }, longestGapMs, late: [...late], now }),
+    view: ({ counts, longestGapMs, late, mostBetweenTicks }) => ({
+      ...{ counts: { ...counts }, longestGapMs, late: [...late], mostBetweenTicks },
+    }),
   });
 }
 
@@ -70,6 +78,8 @@ function step(state: State, event: ThreadEvent<ProbeWanted> | { on: 'tick' }, { 
       return [state, [{ report: 'left' }]];
     case 'tick': {
       const { repeat } = state.wanted;
+      state.mostBetweenTicks = Math.max(state.mostBetweenTicks, state.sinceTick);
+      state.sinceTick = 0;
       state.late.push(now - state.dueAt);
       state.dueAt += repeat?.everyMs ?? OFF;
       return [state, repeat === undefined ? [] : [repeat.effect]];
@@ -84,6 +94,8 @@ function want(state: State, wanted: ProbeWanted, now: number): readonly Effect[]
   state.longestGapMs = 0;
   state.lastDatagramAt = OFF;
   state.late = [];
+  state.sinceTick = 0;
+  state.mostBetweenTicks = 0;
   state.dueAt = wanted.repeat === undefined ? OFF : now + wanted.repeat.everyMs;
   if (wanted.fault !== undefined) throw new Error(wanted.fault);
   for (const end = performance.now() + (wanted.stallMs ?? 0); performance.now() < end; );
@@ -91,6 +103,7 @@ function want(state: State, wanted: ProbeWanted, now: number): readonly Effect[]
 }
 
 function hear(state: State, event: PacketEvent, now: number): readonly Effect[] {
+  state.sinceTick++;
   state.counts[event.on] = (state.counts[event.on] ?? 0) + 1;
   const effects: Effect[] = state.wanted.quiet?.includes(event.on) ? [] : [{ report: 'event', event, at: now }];
   if (event.on !== 'datagram') return effects;
