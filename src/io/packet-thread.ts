@@ -90,7 +90,8 @@ export class PacketThread<Wanted, Report extends { readonly report: string }, Vi
     for (const { refuse } of this.#views.values()) refuse(new Error('the packet thread has ended'));
     if (this.#isEnding) return;
     this.#isEnding = true;
-    throw new Error('the packet thread ended', { cause: this.#fault ?? `exit ${code}` });
+    const fault = this.#fault;
+    throw new Error(`the packet thread ended: ${fault instanceof Error ? fault.stack : `exit ${code}`}`);
   }
 }
 
