@@ -1,6 +1,7 @@
 // core/v1 Events about objects, as `kubectl describe` shows them. What happens again within 10 minutes is counted in the
 // Event that is there, and so are many different messages for one reason: a Service that flaps makes no flood. They go
-// through the write queue as what only informs. Used by controller and speaker.
+// through the write queue as what only informs, a few at a time. Used by controller and speaker, one for as long as one
+// queue does not forget.
 
 import { createHash } from 'node:crypto';
 import type { Target } from './api.ts';
@@ -43,6 +44,8 @@ const LONGEST_MESSAGE = 1_024;
 const COMBINED = '(combined from similar events): ';
 /** Series that are remembered; the oldest is forgotten first. */
 const REMEMBERED = 4_096;
+/** So many are in the queue at a time: ten thousand that wait take a fifth of the memory before they are objects. */
+const WINDOW = 200;
 
 interface Series {
   readonly target: Target;
@@ -59,6 +62,10 @@ export class Events {
   readonly #series = new Map<string, Series>();
   /** By object, type and reason: the messages there were, and when. */
   readonly #messages = new Map<string, Map<string, number>>();
+  /** Of those in the queue: the names. */
+  readonly #handed = new Set<string>();
+  /** The others, the oldest first. */
+  readonly #waiting = new Set<{ readonly happening: Happening; readonly date: Date }>();
   /** Ours among the names of Events: eight hexadecimal digits. */
   readonly #mark: string;
   #minted = 0;
@@ -69,6 +76,19 @@ export class Events {
   }
 
   emit(happening: Happening): void {
+    this.#waiting.add({ happening, date: this.#options.clock.date() });
+    this.#hand();
+  }
+
+  #hand(): void {
+    for (const next of this.#waiting) {
+      if (this.#handed.size >= WINDOW) return;
+      this.#waiting.delete(next);
+      this.#put(next.happening, next.date);
+    }
+  }
+
+  #put(happening: Happening, date: Date): void {
     const { regarding, type, reason } = happening;
     const now = this.#options.clock.now();
     const subject = JSON.stringify([regarding.kind, regarding.namespace, regarding.name, regarding.uid, type, reason]);
@@ -76,7 +96,6 @@ export class Events {
     const combined = this.#isOneOfMany(subject, text, now);
     const message = combined ? `${COMBINED}${text}`.slice(0, LONGEST_MESSAGE) : text;
     const key = combined ? subject : `${subject} ${text}`;
-    const date = this.#options.clock.date();
     const at = `${date.toISOString().slice(0, 19)}Z`;
     const known = this.#series.get(key);
     const series =
@@ -99,15 +118,21 @@ export class Events {
   }
 
   #write(series: Series, happening: Happening, at: string, failed: () => void): void {
-    const { target, count, created } = series;
+    const { target, count } = series;
     const patch = { count, message: happening.message, lastTimestamp: at };
-    const change = created
+    const change = series.created
       ? ({ do: 'patch', patch, again: () => patch } as const)
       : ({ do: 'create', object: this.#object(series, happening, at), patch } as const);
-    const done = () => {
+    const settle = (then: () => void) => () => {
+      then();
+      this.#handed.delete(target.name);
+      this.#hand();
+    };
+    const created = () => {
       series.created = true;
     };
-    this.#options.queue.want({ target, rank: 'inform', change, done, failed });
+    this.#handed.add(target.name);
+    this.#options.queue.want({ target, rank: 'inform', change, done: settle(created), failed: settle(failed) });
   }
 
   #object({ target, count, first }: Series, { regarding, type, reason, message }: Happening, at: string): JsonObject {

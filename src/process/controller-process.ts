@@ -85,7 +85,7 @@ export class ControllerProcess {
   readonly #leaseEnds = new AbortController();
   readonly #rivals: Rivals;
   readonly #queue: WriteQueue;
-  readonly #events: Events;
+  readonly #identity: string;
   readonly #keeper: CertificateKeeper | undefined;
   readonly #webhooks: WebhookDoor;
   readonly #counts = { updates: 0, updateErrors: 0 };
@@ -109,15 +109,14 @@ export class ControllerProcess {
     const common = { api: this.#api, namespace, clock, tell: (report: ApiReport) => this.#tell(report) };
     const changed = () => this.#gather.mark();
     this.#caches = new ControllerCaches({ ...common, log, stateName: STATE, changed });
-    const identity = `${pod ?? 'outside'}_${randomUUID()}`;
-    this.#lease = new Lease({ ...common, name: LEASE, identity, changed: () => this.#turn() });
+    this.#identity = `${pod ?? 'outside'}_${randomUUID()}`;
+    this.#lease = new Lease({ ...common, name: LEASE, identity: this.#identity, changed: () => this.#turn() });
     this.#rivals = new Rivals({ ...common, self: pod, changed: () => this.#turn() });
     this.#queue = new WriteQueue({
       ...common,
       mayWrite: () => this.#mayWrite(),
       written: (target, object) => this.#written(target, object),
     });
-    this.#events = new Events({ queue: this.#queue, component: 'metallb-controller', instance: identity, clock });
     this.#webhooks = this.#makeWebhooks();
     this.#keeper = this.#makeKeeper();
   }
@@ -306,14 +305,19 @@ export class ControllerProcess {
     this.#fell = false;
     const { namespace, memberlist } = this.#options;
     const { services, states } = this.#caches;
+    const [queue, clock] = [this.#queue, this.#clock];
     const labels = { 'metallb.io/component-type': 'controller' };
     const owner = this.#owner === undefined ? {} : { owner: this.#owner };
     this.#session = new Session({
       controller: this.#options,
-      ...{ queue: this.#queue, events: this.#events, clock: this.#clock },
+      ...{
+        queue,
+        clock,
+        events: new Events({ queue, component: 'metallb-controller', instance: this.#identity, clock }),
+      },
       services: services.store,
       state: new StateObject({
-        ...{ queue: this.#queue, states: states.store, isKnown: () => states.synced, clock: this.#clock },
+        ...{ queue, states: states.store, isKnown: () => states.synced, clock },
         object: { name: STATE, namespace, labels, conditionType: 'poolReconcilerValid', ...owner },
       }),
       later: (ms) => this.#roundIn(ms),

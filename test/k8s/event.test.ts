@@ -67,6 +67,24 @@ describe('events', () => {
     });
   });
 
+  it('wait for those before them when they are many, and say when they happened', async () => {
+    const { events, wanted, clock } = recorder();
+    const named = (i: number) => ({ ...web, name: `web-${i}`, uid: `u${i}` });
+    for (let i = 0; i < 1_000; i++) events.emit(assigned('announcing', { regarding: named(i) }));
+    expect(wanted).toHaveLength(200);
+    await clock.advance(60_000);
+    wanted[0]?.done?.();
+    wanted[7]?.failed?.(new ApiError({ verb: 'create', kind: EVENTS }, 422, 'no'));
+    expect(wanted).toHaveLength(202);
+    expect(wanted[201]?.change).toMatchObject({
+      object: { involvedObject: named(201), lastTimestamp: '2026-11-01T00:16:40Z' },
+    });
+    for (let at = 1; at < wanted.length; at++) if (at !== 7) wanted[at]?.done?.();
+    expect(wanted.map(({ target }) => target.name.split('.')[0])).toEqual(
+      Array.from({ length: 1_000 }, (_, i) => `web-${i}`),
+    );
+  });
+
   it('that happen again within 10 minutes are counted in the one that is there', async () => {
     const { events, wanted, clock } = recorder();
     events.emit(assigned());
@@ -140,7 +158,11 @@ describe('events', () => {
 
   it('cost a bounded amount of memory', () => {
     const { events, wanted } = recorder();
-    for (let i = 0; i < 10_000; i++) events.emit(assigned('a', { regarding: { ...web, name: `s${i}` } }));
+    for (let i = 0; i < 10_000; i++) {
+      events.emit(assigned('a', { regarding: { ...web, name: `s${i}` } }));
+      // the last ones are still to be created when they are counted
+      if (i < 9_990) wanted.at(-1)?.done?.();
+    }
     events.emit(assigned('a', { regarding: { ...web, name: 's9999' } }));
     events.emit(assigned('a', { regarding: { ...web, name: 's0' } }));
     expect(wanted.slice(-2).map(({ change }) => (change.do === 'create' ? change.object['count'] : 0))).toEqual([2, 1]);
