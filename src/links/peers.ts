@@ -198,21 +198,20 @@ function count(peers: Peers, reason: DropReason): void {
 export function tickPeers(peers: Peers, tick: Tick, sockets: Sockets, effects: Effects): void {
   if (tick.now < peers.dueAt) return;
   let { random } = tick;
-  for (const { sessions } of [...peers.listeners.values()]) {
-    for (const running of [...sessions.values()]) {
-      if (running.dueAt > tick.now) continue;
-      random = redraw(random);
-      give(peers, running, { on: 'tick' }, { ...tick, random }, effects);
-      endIfTold(peers, running, sockets, effects);
+  peers.dueAt = OFF;
+  for (const { sessions } of peers.listeners.values()) {
+    for (const running of sessions.values()) {
+      if (running.dueAt <= tick.now) {
+        random = redraw(random);
+        give(peers, running, { on: 'tick' }, { ...tick, random }, effects);
+        endIfTold(peers, running, sockets, effects);
+      }
+      peers.dueAt = Math.min(peers.dueAt, running.dueAt);
     }
   }
-  peers.dueAt = OFF;
   for (const peer of peers.byName.values()) {
     if (peer.damping.heldUntil <= tick.now) release(peers, peer, tick, effects);
     peers.dueAt = Math.min(peers.dueAt, peer.damping.heldUntil);
-  }
-  for (const { sessions } of peers.listeners.values()) {
-    for (const running of sessions.values()) peers.dueAt = Math.min(peers.dueAt, running.dueAt);
   }
 }
 

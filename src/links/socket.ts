@@ -24,7 +24,15 @@ export interface Socket {
   said: SystemError | undefined;
 }
 
-export type Sockets = Map<SocketName, Socket>;
+export interface Sockets {
+  readonly all: Map<SocketName, Socket>;
+  /** When the next broken one is tried again. */
+  dueAt: number;
+}
+
+export function createSockets(): Sockets {
+  return { all: new Map(), dueAt: OFF };
+}
 
 /** The same options for the same name, always. */
 export function openSocket(
@@ -34,16 +42,16 @@ export function openSocket(
   use: SocketUse,
   effects: Effects,
 ): void {
-  if (sockets.has(name)) return;
+  if (sockets.all.has(name)) return;
   const socket: Socket = { name, kind, use, is: 'opening', retryMs: RETRY_MS, retryAt: OFF, said: undefined };
-  sockets.set(name, socket);
+  sockets.all.set(name, socket);
   ask(socket, effects);
 }
 
 export function closeSocket(sockets: Sockets, name: SocketName, effects: Effects): void {
-  const socket = sockets.get(name);
+  const socket = sockets.all.get(name);
   if (socket === undefined) return;
-  sockets.delete(name);
+  sockets.all.delete(name);
   if (socket.is === 'broken') return;
   if ('udp' in socket.kind) effects.push({ do: 'udp-close', socket: name });
   else effects.push({ do: 'frames-close', link: socket.kind.framesOf });
@@ -55,7 +63,7 @@ export function onSocket(
   { now }: Tick,
   effects: Effects,
 ): void {
-  const socket = sockets.get(event.socket);
+  const socket = sockets.all.get(event.socket);
   if (socket === undefined) return;
   const { name, use } = socket;
   const { error } = event;
@@ -69,6 +77,7 @@ export function onSocket(
   }
   socket.is = 'broken';
   socket.retryAt = now + socket.retryMs;
+  sockets.dueAt = Math.min(sockets.dueAt, socket.retryAt);
   socket.retryMs = Math.min(socket.retryMs * 2, LONGEST_RETRY_MS);
   if (socket.said?.code !== error.code) effects.push({ report: 'socket', socket: name, use, error });
   socket.said = error;
@@ -76,18 +85,18 @@ export function onSocket(
 
 /** Opens again what is due; `all`: whatever is broken, for the links have changed. */
 export function reopen(sockets: Sockets, { now }: Tick, all: boolean, effects: Effects): void {
-  for (const socket of sockets.values()) {
-    if (socket.is !== 'broken' || !(all || socket.retryAt <= now)) continue;
+  if (!all && now < sockets.dueAt) return;
+  sockets.dueAt = OFF;
+  for (const socket of sockets.all.values()) {
+    if (socket.is !== 'broken') continue;
+    if (!all && socket.retryAt > now) {
+      sockets.dueAt = Math.min(sockets.dueAt, socket.retryAt);
+      continue;
+    }
     socket.is = 'opening';
     socket.retryAt = OFF;
     ask(socket, effects);
   }
-}
-
-export function socketsDueAt(sockets: Sockets): number {
-  let due = OFF;
-  for (const { retryAt } of sockets.values()) due = Math.min(due, retryAt);
-  return due;
 }
 
 function ask({ name, kind }: Socket, effects: Effects): void {

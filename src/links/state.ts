@@ -15,6 +15,7 @@ import type { Keys } from './secrets.ts';
 import { noKeys } from './secrets.ts';
 import type { ServingLink } from './serving.ts';
 import type { Sockets } from './socket.ts';
+import { createSockets } from './socket.ts';
 import type { Layer2Wanted, LinksWanted } from './wanted.ts';
 
 export interface Links {
@@ -85,7 +86,7 @@ const NOTHING: LinksWanted = { sessions: new Map() };
 /** `incarnation`: above that of every former process of this node; ms of the wall clock. */
 export function createLinks(incarnation: number): Links {
   return {
-    ...{ incarnation, links: [], wanted: NOTHING, vips: new Set(), sockets: new Map(), peers: createPeers() },
+    ...{ incarnation, links: [], wanted: NOTHING, vips: new Set(), sockets: createSockets(), peers: createPeers() },
     ...{ lans: new Map(), keys: noKeys(), answers: new Map(), changed: new Set(), saidOwn: new Set() },
     ...{ saidLinks: '', drops: {}, failures: {}, leaving: false, leaveBy: OFF, dueAt: OFF },
   };

@@ -73,7 +73,7 @@ export function viewLinks({ peers, lans, answers, drops, failures, sockets }: Li
     answers: Object.fromEntries([...answers].map(([ip, where]) => [ip, [...where].sort()])),
     speakerDrops: drops,
     failures,
-    broken: [...sockets.values()].flatMap(({ name, is, said }) =>
+    broken: [...sockets.all.values()].flatMap(({ name, is, said }) =>
       is === 'broken' && said !== undefined ? [{ socket: name, error: said }] : [],
     ),
   };
