@@ -8,10 +8,14 @@ import { readStateFile, StateFile } from './io/state-file.ts';
 import { Folder, type FolderContent } from './k8s/directory.ts';
 import { type Kept, type ReconcileOptions, Reconciler, type Round } from './k8s/reconcile.ts';
 import type { SocketAddress } from './net/io.ts';
+import { NO_LAYER2_COUNTS } from './observe/layer2-metrics.ts';
 import { linesOfAllocations, linesOfManifests, peerLabel } from './observe/log.ts';
 import { STANDALONE_METRICS, type StandaloneObserved } from './observe/metrics.ts';
 import { datesFrom, servicesJson } from './observe/state.ts';
+import type { Node } from './plan/snapshot.ts';
 import { Announcer } from './process/announcer.ts';
+import { eventOf, Layer2 } from './process/layer2.ts';
+import type { Layer2Settings } from './process/layer2-wanted.ts';
 
 export interface StandaloneOptions extends ReconcileOptions {
   readonly manifests: string;
@@ -20,7 +24,12 @@ export interface StandaloneOptions extends ReconcileOptions {
   readonly listen: readonly SocketAddress[];
   readonly stateFile: string;
   readonly version: string;
+  /** Absent: no layer 2. */
+  readonly layer2?: Layer2Settings;
 }
+
+/** Without a cluster there is nobody to be heard: each answers by its folder alone. */
+const NO_NODES: ReadonlyMap<string, Node> = new Map();
 
 export class Standalone {
   readonly #options: StandaloneOptions;
@@ -30,6 +39,9 @@ export class Standalone {
   readonly #announcer: Announcer;
   readonly #stateFile: StateFile;
   readonly #reconciler: Reconciler;
+  readonly #layer2: Layer2 | undefined;
+  /** As they were at the start. */
+  readonly #kept: Kept;
   /** Lines about the manifests that hold at the moment. */
   #said: ReadonlySet<string> = new Set();
   #content: FolderContent | undefined;
@@ -42,7 +54,9 @@ export class Standalone {
     this.#options = options;
     this.#log = log;
     this.#reconciler = new Reconciler(options, kept);
-    this.#announcer = new Announcer(options.node, options.listen, log);
+    this.#kept = kept;
+    this.#layer2 = options.layer2 && this.#serveLayer2(options.layer2);
+    this.#announcer = new Announcer(options.node, options.listen, log, (report) => this.#layer2?.take(report));
     this.#stateFile = new StateFile(options.stateFile, (fault) => {
       if (fault === undefined) log.info({ op: 'writeState' }, 'the state file can be written again');
       else log.error({ op: 'writeState', error: fault.message }, 'addresses are not remembered over a restart');
@@ -95,9 +109,35 @@ export class Standalone {
         remarks: remarks ?? [],
         problem: this.#content?.problem ?? '',
       },
-      services: servicesJson(allocations, plan),
+      services: servicesJson(
+        allocations,
+        plan && this.#layer2 ? { ...plan, services: this.#layer2.services } : plan,
+        this.#layer2 && configuration?.config,
+      ),
       ...this.#announcer.state(dates, startedAt),
     };
+  }
+
+  #serveLayer2(settings: Layer2Settings): Layer2 {
+    const { node } = this.#options;
+    return new Layer2({
+      settings,
+      say: ({ level, fields, msg }) => this.#log[level](fields, msg),
+      changed: () => {},
+      warn: (warning) => {
+        const { reason, message } = eventOf(warning, node);
+        this.#log.warn(
+          { event: reason, service: warning.service, error: message },
+          'an address is not served as it should be',
+        );
+      },
+    });
+  }
+
+  async #look(): Promise<void> {
+    const { packets } = this.#announcer;
+    await packets.look();
+    if (packets.view !== undefined) this.#layer2?.look(packets.view);
   }
 
   get #ready(): boolean {
@@ -106,7 +146,7 @@ export class Standalone {
 
   async #serve(): Promise<void> {
     const { address, port } = this.#options.http;
-    const look = () => this.#announcer.packets.look();
+    const look = () => this.#look();
     const metrics = new Metrics(look);
     metrics.add<StandaloneObserved>(STANDALONE_METRICS, () => this.#observed());
     const notReady = () => this.#reconciler.last?.configuration.refused ?? 'the manifests were not read yet';
@@ -126,6 +166,7 @@ export class Standalone {
       ...this.#announcer.observed(),
       ...(this.#options.bgpType === 'frr' && { vrf: 'default' }),
       ...{ allocations, manifestFaults: this.#manifestFaults },
+      ...{ served: this.#layer2?.services, layer2: this.#layer2?.counts ?? NO_LAYER2_COUNTS },
     };
   }
 
@@ -141,6 +182,10 @@ export class Standalone {
       this.#log[level](fields, msg);
     if (round.configuration.config !== undefined && round.kept !== before?.kept) this.#stateFile.write(round.kept);
     this.#announcer.follow(round);
+    const established = () => [...this.#kept.values()].flatMap(({ ips }) => ips);
+    const { plan, configuration } = round;
+    const wanted = this.#layer2?.follow({ plan, config: configuration.config, nodes: NO_NODES, established });
+    this.#announcer.packets.wantLayer2(wanted);
   }
 
   /** Each thing that is wrong with them once, for as long as it is. */

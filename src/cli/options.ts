@@ -27,3 +27,10 @@ export function readAs(text: string): number {
   if (as < 1 || as > 0xffff_ffff) throw new InvalidArgumentError(`"${text}" is no AS number (1 to 4294967295)`);
   return as;
 }
+
+/** A name that Linux gives to an interface. */
+export function readInterface(text: string): string {
+  if (!/^[^\s/:]{1,15}$/.test(text) || text === '.' || text === '..')
+    throw new InvalidArgumentError(`"${text}" is no name of an interface, such as eth0`);
+  return text;
+}

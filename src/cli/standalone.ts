@@ -6,8 +6,10 @@ import type { BgpType } from '../config/resource.ts';
 import { createLog, LOG_LEVELS, type LogLevel } from '../io/log.ts';
 import { dieLoudly, leaveOnSignal } from '../io/supervise.ts';
 import type { SocketAddress } from '../net/io.ts';
+import { allBut } from '../process/exclude-interfaces.ts';
 import { Standalone } from '../standalone.ts';
-import { readSocketAddress, readSocketAddresses } from './options.ts';
+import { LAYER2_DEFAULTS } from './layer2-flags.ts';
+import { readInterface, readSocketAddress, readSocketAddresses } from './options.ts';
 import { VERSION } from './version.ts';
 
 /** From the first signal to the end of the process. */
@@ -18,6 +20,7 @@ interface Flags {
   readonly node: string;
   readonly http: SocketAddress;
   readonly bgpListen?: readonly SocketAddress[];
+  readonly layer2?: readonly string[];
   readonly state?: string;
   readonly lbClass?: string;
   readonly ignoreExcludeLb?: true;
@@ -28,7 +31,8 @@ export function standaloneCommand(): Command {
   return new Command('standalone')
     .description(
       'Serves a folder of manifests (Service, EndpointSlice, Node, Namespace, Secret and the kinds of metallb.io) as one\n' +
-        'node of a cluster would: gives addresses to Services and announces them by BGP. The folder is watched.',
+        'node of a cluster would: gives addresses to Services, announces them by BGP and, with --layer2,\n' +
+        'on a LAN. The folder is watched.',
     )
     .requiredOption('--manifests <dir>', 'folder of *.yaml, *.yml and *.json')
     .requiredOption('--node <name>', 'name of this node')
@@ -41,6 +45,11 @@ export function standaloneCommand(): Command {
       '--bgp-listen <addr:port,…>',
       'accept BGP connections of configured peers here (default: dial only)',
       readSocketAddresses,
+    )
+    .option(
+      '--layer2 <interface>',
+      'answer ARP and Neighbor Discovery on this interface, and on no other (may be given again; default: none)',
+      (name: string, names: readonly string[] = []) => [...names, readInterface(name)],
     )
     .option('--state <file>', 'where addresses are remembered (default: DIR.state.json)')
     .option('--lb-class <class>', 'serve Services of this loadBalancerClass (default: those without one)')
@@ -60,6 +69,7 @@ async function run(flags: Flags, command: Command): Promise<void> {
   const options = {
     ...{ manifests, node, http, version: VERSION },
     listen: flags.bgpListen ?? [],
+    ...(flags.layer2 !== undefined && { layer2: { ...LAYER2_DEFAULTS, excluded: [allBut(flags.layer2)] } }),
     stateFile: flags.state ?? `${resolve(manifests)}.state.json`,
     settings: {
       ...(lbClass !== undefined && { loadBalancerClass: lbClass }),

@@ -65,7 +65,9 @@ export function readNode(object: ApiObject): Node | Invalidity {
     const addresses = top.object('status', (status) =>
       status.objects('addresses', (each) => ({ type: each.text('type'), address: each.text('address') })),
     );
-    const internal = addresses?.flatMap(({ type, address = '' }) => (type === 'InternalIP' ? (parseIp(address) ?? []) : []));
+    const internal = addresses?.flatMap(({ type, address = '' }) =>
+      type === 'InternalIP' ? (parseIp(address) ?? []) : [],
+    );
     const [address] = internal ?? [];
     return {
       name: object.metadata.name,

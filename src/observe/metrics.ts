@@ -6,6 +6,7 @@ import type { LinksView } from '../links/view.ts';
 import type { Allocation, Allocations } from '../plan/allocate.ts';
 import type { Plan } from '../plan/plan.ts';
 import { BFD_METRICS } from './bfd-metrics.ts';
+import { LAYER2_METRICS, type Layer2Observed } from './layer2-metrics.ts';
 import { peerLabel } from './log.ts';
 
 /** What every process that follows a configuration has. */
@@ -31,13 +32,13 @@ export interface Observed extends ConfigurationObserved {
   /** Of the packet thread; undefined while there is none. */
   readonly links: LinksView | undefined;
   /** The plan's Services with what layer 2 made of them; absent: layer 2 is not served. */
-  readonly served?: Plan['services'];
+  readonly served?: Plan['services'] | undefined;
   /** `default`: the label vrf of a peer without one, as MetalLB's frr mode has it; undefined: no label. */
   readonly vrf?: 'default';
   readonly counts: ConfigurationObserved['counts'] & { readonly connectionsRefused: number };
 }
 
-export interface StandaloneObserved extends Observed, AllocatorObserved {
+export interface StandaloneObserved extends Observed, AllocatorObserved, Layer2Observed {
   readonly manifestFaults: number;
 }
 
@@ -252,6 +253,7 @@ export const ALLOCATOR_METRICS: readonly Row<AllocatorObserved>[] = [
 export const STANDALONE_METRICS: readonly Row<StandaloneObserved>[] = [
   ...BGP_METRICS,
   ...BFD_METRICS,
+  ...LAYER2_METRICS,
   ...CONFIGURATION_METRICS,
   ...ALLOCATOR_METRICS,
   {

@@ -20,6 +20,7 @@ import { findPodOwner } from '../k8s/pod-owner.ts';
 import type { ApiReport } from '../k8s/report.ts';
 import { SpeakerPods } from '../k8s/speaker-pods.ts';
 import { WriteQueue } from '../k8s/write.ts';
+import type { LinksReport } from '../links.ts';
 import type { SocketAddress } from '../net/io.ts';
 import { lineOfApiReport } from '../observe/api-log.ts';
 import { SPEAKER_METRICS, type SpeakerObserved } from '../observe/speaker-metrics.ts';
@@ -75,6 +76,8 @@ export interface MemberlistFlags {
 
 /** Subnets come and go, and so may the API server; how often is looked. */
 const LOOK_MS = 5_000;
+/** From a report of layer 2 to a look at all of it. */
+const LOOK_AFTER_MS = 500;
 
 export class SpeakerProcess {
   readonly #options: SpeakerProcessOptions;
@@ -101,6 +104,7 @@ export class SpeakerProcess {
   #surroundings: Surroundings = {};
   #syncedAt: number | undefined;
   #remarks: readonly string[] = [];
+  #looking = false;
 
   private constructor(options: SpeakerProcessOptions, cluster: Cluster, log: Log, clock: Clock) {
     this.#options = options;
@@ -118,7 +122,7 @@ export class SpeakerProcess {
     });
     this.#knowledge = new Knowledge({ caches: this.#caches, isReady: () => this.ready, log, clock });
     this.#keeper = createKeeper({ bgpType, namespace, node });
-    this.#announcer = new Announcer(node, options.listen, log, (report) => this.#layer2.take(report));
+    this.#announcer = new Announcer(node, options.listen, log, (report) => this.#hear(report));
     this.#queue = new WriteQueue({
       ...common,
       mayWrite: () => !this.#ends.signal.aborted,
@@ -247,6 +251,18 @@ export class SpeakerProcess {
     const { packets } = this.#announcer;
     await packets.look();
     if (packets.view !== undefined) this.#layer2.look(packets.view);
+  }
+
+  /** Who else is there is looked at some time after something changed, once. */
+  #hear(report: LinksReport): void {
+    this.#layer2.take(report);
+    if (this.#looking || this.#ends.signal.aborted || !report.report.startsWith('l2-')) return;
+    this.#looking = true;
+    setTimeout(async () => {
+      this.#looking = false;
+      await this.#look();
+      this.#followStatus();
+    }, LOOK_AFTER_MS).unref();
   }
 
   /** From what is known to what is announced. */
