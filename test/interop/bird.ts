@@ -72,6 +72,15 @@ export class Bird implements Router {
     return ask(this.#control, command);
   }
 
+  /** What `show bfd sessions` has in the row of a neighbour: state, interval and timeout in seconds. */
+  async bfdPeer(
+    neighbour: string,
+  ): Promise<{ readonly state: string; readonly interval: number; readonly timeout: number }> {
+    const row = (await this.ask('show bfd sessions')).split('\n').find((line) => line.startsWith(`${neighbour} `));
+    const [, , state = 'absent', , interval = '0', timeout = '0'] = row?.trim().split(/\s+/) ?? [];
+    return { state, interval: Number(interval), timeout: Number(timeout) };
+  }
+
   /** Name of the protocol that is this neighbour. */
   protocol(neighbour: string): string {
     return `p${this.#peers.findIndex((peer) => peer.address === neighbour)}`;

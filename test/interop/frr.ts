@@ -1,4 +1,4 @@
-// FRR by hand: zebra and bgpd in a namespace with a folder of their own, asked over their vty sockets. No service
+// FRR by hand: zebra, bgpd and where asked bfdd in a namespace with a folder of their own, asked over their vty sockets. No service
 // manager and nothing of /etc/frr is involved, so that any number of them run beside each other.
 
 import { execFileSync } from 'node:child_process';
@@ -64,13 +64,15 @@ export function frrConfiguration(options: RouterOptions): string {
 export class Frr implements Router {
   readonly kind = 'FRR';
   readonly bgpd: Daemon;
+  readonly bfdd: Daemon | undefined;
   readonly #zebra: Daemon;
   readonly #folder: string;
 
-  constructor(folder: string, zebra: Daemon, bgpd: Daemon) {
+  constructor(folder: string, zebra: Daemon, bgpd: Daemon, bfdd: Daemon | undefined) {
     this.#folder = folder;
     this.#zebra = zebra;
     this.bgpd = bgpd;
+    this.bfdd = bfdd;
   }
 
   /** A connection to bgpd's vty, for the caller to close. */
@@ -85,6 +87,21 @@ export class Frr implements Router {
 
   zebra(...commands: readonly string[]): Promise<string> {
     return vty(join(this.#folder, 'zebra.vty'), commands);
+  }
+
+  bfd(...commands: readonly string[]): Promise<string> {
+    return vty(join(this.#folder, 'bfdd.vty'), commands);
+  }
+
+  /** What bfdd says of its session with a neighbour. */
+  async bfdPeer(neighbour: string): Promise<FrrBfdPeer> {
+    const peers: readonly FrrBfdPeer[] = JSON.parse(await this.bfd('show bfd peers json'));
+    return peers.find(({ peer }) => peer === neighbour) ?? { peer: neighbour };
+  }
+
+  async bfdCounters(neighbour: string): Promise<Readonly<Record<string, number>>> {
+    const peers = JSON.parse(await this.bfd('show bfd peers counters json'));
+    return peers.find(({ peer }: FrrBfdPeer) => peer === neighbour) ?? {};
   }
 
   async configure(...lines: readonly string[]): Promise<void> {
@@ -122,8 +139,23 @@ export class Frr implements Router {
 
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
     await this.bgpd.stop(signal);
+    await this.bfdd?.stop(signal);
     await this.#zebra.stop(signal);
   }
+}
+
+/** The parts of `show bfd peers json` that stories look at; its own words. */
+export interface FrrBfdPeer {
+  readonly peer: string;
+  readonly local?: string;
+  readonly status?: string;
+  readonly multihop?: boolean;
+  readonly diagnostic?: string;
+  readonly 'remote-diagnostic'?: string;
+  readonly 'remote-receive-interval'?: number;
+  readonly 'remote-transmit-interval'?: number;
+  readonly 'remote-echo-receive-interval'?: number;
+  readonly 'remote-detect-multiplier'?: number;
 }
 
 /** The parts of FRR's JSON that stories look at. */
@@ -159,6 +191,7 @@ export async function startFrr(lab: Lab, options: RouterOptions): Promise<Frr> {
   const folder = lab.makeFolder(`frr-${place}`);
   writeFileSync(join(folder, 'bgpd.conf'), `hostname ${place}\nlog stdout\n${frrConfiguration(options)}`);
   writeFileSync(join(folder, 'zebra.conf'), `hostname ${place}\nlog stdout\n`);
+  writeFileSync(join(folder, 'bfdd.conf'), [`hostname ${place}`, 'log stdout', ...(options.bfd ?? []), ''].join('\n'));
   // they start as root and drop to this user, which then makes the sockets
   execFileSync('chown', ['-R', 'frr:frr', folder]);
   const start = async (name: string, ready: string, ...more: readonly string[]): Promise<Daemon> => {
@@ -175,8 +208,12 @@ export async function startFrr(lab: Lab, options: RouterOptions): Promise<Frr> {
   // FRR 9 and later keep zebra's configuration in a daemon of its own
   if (existsSync(join(BINARIES, 'mgmtd'))) await start('mgmtd', 'mgmtd.vty');
   const zebra = await start('zebra', 'zserv.api', '-f', join(folder, 'zebra.conf'));
+  let bfdd: Daemon | undefined;
+  if (options.bfd !== undefined) {
+    bfdd = await start('bfdd', 'bfdd.vty', '-f', join(folder, 'bfdd.conf'), '--bfdctl', join(folder, 'bfdd.sock'));
+  }
   const bgpd = await start('bgpd', 'bgpd.vty', '-f', join(folder, 'bgpd.conf'));
-  return new Frr(folder, zebra, bgpd);
+  return new Frr(folder, zebra, bgpd, bfdd);
 }
 
 /** One connection to a daemon's vty socket, for whoever asks often. */

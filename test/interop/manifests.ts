@@ -25,6 +25,10 @@ export function bgpPeer(name: string, spec: object): Manifest {
   return { apiVersion: 'metallb.io/v1beta2', kind: 'BGPPeer', metadata: ours(name), spec };
 }
 
+export function bfdProfile(name: string, spec: object = {}): Manifest {
+  return { apiVersion: 'metallb.io/v1beta1', kind: 'BFDProfile', metadata: ours(name), spec };
+}
+
 export function passwordSecret(name: string, password: string): Manifest {
   return {
     apiVersion: 'v1',

@@ -15,6 +15,8 @@ export interface RouterOptions {
   readonly announce?: readonly string[];
   /** False: the kernel's routes are left alone (BIRD). */
   readonly kernel?: false;
+  /** FRR: lines for bfdd, which runs exactly where they are given. */
+  readonly bfd?: readonly string[];
   /** Lines of this daemon's own language, at the top level. */
   readonly extra?: readonly string[];
 }

@@ -14,15 +14,41 @@ const HTTP_PORT = 7472;
 /** As the image runs Node: what is promised of memory is promised of this. */
 export const IMAGE_FLAGS = ['--max-semi-space-size=2', '--optimize-for-size'];
 
+/** What stories read of `peers[].bfd`. */
+export interface BfdState {
+  readonly state: string;
+  readonly since: string | null;
+  readonly diagnostic: string;
+  readonly hops: string | null;
+  readonly waiting: string;
+  readonly heldUntil: string | null;
+  readonly authentication: string | null;
+  readonly transmitIntervalMs: number | null;
+  readonly detectionTimeMs: number | null;
+  readonly echoIntervalMs: number | null;
+  readonly remote: { readonly state: string; readonly detectMult: number; readonly desiredMinTxMs: number } | null;
+  readonly counters: {
+    readonly sent: number;
+    readonly received: number;
+    readonly echoesSent: number;
+    readonly echoesReceived: number;
+    readonly upEvents: number;
+    readonly downEvents: number;
+    readonly drops: Readonly<Record<string, number>>;
+  } | null;
+}
+
 /** What stories read of a peer in `GET /api/v1/state`. */
 export interface PeerState {
   readonly name: string;
+  readonly address: string;
   readonly state: string;
   readonly since: string;
   readonly holdTimeMs: number;
   readonly families: readonly string[];
   readonly warnings: readonly string[];
   readonly lastError: { readonly code: string; readonly text: string } | null;
+  readonly bfd: BfdState | null;
   readonly announced: readonly { readonly prefix: string; readonly nextHop: string }[];
   readonly counters: {
     readonly sent: Readonly<Record<string, number>>;
@@ -106,6 +132,20 @@ export class Speaker {
     const peer = (await this.state()).peers.find((each) => each.name === name);
     if (peer === undefined) throw new Error(`no peer ${name}`);
     return peer;
+  }
+
+  async bfd(name: string): Promise<BfdState> {
+    const { bfd } = await this.peer(name);
+    if (bfd === null) throw new Error(`${name} has no BFD`);
+    return bfd;
+  }
+
+  async untilBfd(name: string, state = 'Up', limitMs?: number): Promise<BfdState> {
+    const isThere = async (): Promise<BfdState | false> => {
+      const bfd = await this.bfd(name);
+      return bfd.state === state && bfd;
+    };
+    return until(`BFD of ${name} is ${state}`, isThere, limitMs);
   }
 
   async untilEstablished(name: string, limitMs?: number): Promise<PeerState> {
