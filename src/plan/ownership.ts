@@ -19,8 +19,12 @@ export type Standing =
   /** It is vacant, or was until just now: asked for, or not this node's turn yet. */
   | { readonly is: 'waiting' };
 
-/** By address, on every link of this node that serves it. The same list while nothing of it changes. */
-export type Ownership = ReadonlyMap<Ip, readonly Standing[]>;
+export interface Ownership {
+  /** By address, on every link of this node that serves it. The same list while nothing of it changes. */
+  readonly standings: ReadonlyMap<Ip, readonly Standing[]>;
+  /** Links of this node that may answer. The same list while they are the same. */
+  readonly serving: readonly string[];
+}
 
 /** What was made for each Service last, and from what. */
 export interface OwnershipMemory {
@@ -30,6 +34,8 @@ export interface OwnershipMemory {
 
 interface Made {
   readonly from: ServicePlan;
+  /** Undefined: nothing of the LAN was known. */
+  readonly serving: readonly string[] | undefined;
   readonly standings: readonly (readonly Standing[] | undefined)[];
   readonly plan: ServicePlan;
 }
@@ -48,6 +54,7 @@ export function asServed(
   services: Plan['services'],
   ownership: Ownership | undefined,
 ): Plan['services'] {
+  const serving = ownership?.serving;
   const made = new Map<ServiceKey, Made>();
   const served = new Map<ServiceKey, ServicePlan>();
   for (const [key, from] of services) {
@@ -55,10 +62,13 @@ export function asServed(
       served.set(key, from);
       continue;
     }
-    const standings = from.candidacies.map(({ ip }) => ownership?.get(ip));
+    const standings = from.candidacies.map(({ ip }) => ownership?.standings.get(ip));
     const before = memory.made.get(key);
-    const same = before?.from === from && before.standings.every((each, at) => each === standings[at]);
-    const one = same ? before : { from, standings, plan: { ...from, layer2: halfOf(from, ownership) } };
+    const same =
+      before?.from === from &&
+      before.serving === serving &&
+      before.standings.every((each, at) => each === standings[at]);
+    const one = same ? before : { from, serving, standings, plan: { ...from, layer2: halfOf(from, ownership) } };
     made.set(key, one);
     served.set(key, one.plan);
   }
@@ -72,17 +82,19 @@ function isSame(a: Plan['services'], b: Plan['services']): boolean {
 }
 
 function halfOf({ candidacies, layer2 }: ServicePlan, ownership: Ownership | undefined): ServicePlan['layer2'] {
-  if (ownership === undefined)
-    return { withheld: { reason: 'notYetClaimed', message: 'what the LAN says is not known yet' } };
-  const standingsOf = ({ ip }: Candidacy) => ownership.get(ip) ?? [];
+  if (ownership === undefined) return { withheld: waiting(undefined) };
+  const standingsOf = ({ ip }: Candidacy) => ownership.standings.get(ip) ?? [];
   const answered = candidacies.filter((each) => standingsOf(each).some(({ is }) => is === 'answered'));
   if (answered.length > 0)
     return { announced: answered.map(({ service, ip, interfaces }) => ({ service, ip, interfaces })) };
   const refusals = candidacies.flatMap((each) => standingsOf(each).flatMap((standing) => whyNot(each.ip, standing)));
   const [worst] = refusals.toSorted((a, b) => weight(b) - weight(a));
   if (worst !== undefined) return { withheld: worst };
-  // by all that the cluster says another is to answer; or nothing of this node can
-  return 'withheld' in layer2 ? layer2 : { withheld: unserved(candidacies) };
+  // by all that the cluster says another is to answer
+  if ('withheld' in layer2) return layer2;
+  const [first] = candidacies;
+  const isServed = ownership.serving.some((link) => first?.interfaces.length === 0 || first?.interfaces.includes(link));
+  return { withheld: first === undefined || isServed ? waiting(first) : unserved(first) };
 }
 
 /** What calls for somebody to act goes first. */
@@ -91,7 +103,8 @@ const WEIGHTS: Partial<Record<Refusal['reason'], number>> = {
   noInterface: 4,
   ownerStillAnswers: 3,
   leftToMetalLB: 2,
-  notYetClaimed: 1,
+  // on one link it is served: on the others there is nothing to wait for
+  notOwner: 1,
 };
 
 function weight({ reason }: Refusal): number {
@@ -113,12 +126,17 @@ function whyNot(ip: Ip, standing: Standing): Refusal | [] {
     case 'foreign':
       return { reason: 'leftToMetalLB', message: `a speaker of MetalLB may answer for ${ip}` };
     case 'waiting':
-      return { reason: 'notYetClaimed', message: `nobody is heard answering for ${ip}; another node may go first` };
+      return waiting({ ip });
   }
 }
 
-function unserved(candidacies: readonly Candidacy[]): Refusal {
-  const interfaces = candidacies[0]?.interfaces ?? [];
+function waiting(address: Pick<Candidacy, 'ip'> | undefined): Refusal {
+  const message =
+    address && `nobody is heard answering for ${address.ip}; the LAN is listened to, or another goes first`;
+  return { reason: 'notYetClaimed', message: message ?? 'what the LAN says is not known yet' };
+}
+
+function unserved({ interfaces }: Candidacy): Refusal {
   const which = interfaces.length > 0 ? `none of the interfaces ${interfaces.join(', ')}` : 'no interface';
   return { reason: 'noInterface', message: `${which} of this node can answer` };
 }

@@ -10,7 +10,7 @@ import { type Ip, type Mac, parseIp } from '../net/address.ts';
 import { lineOfLayer2Report, linesOfLayer2Services } from '../observe/layer2-log.ts';
 import { type Layer2Counts, NO_LAYER2_COUNTS } from '../observe/layer2-metrics.ts';
 import type { Line } from '../observe/log.ts';
-import { asServed, createOwnershipMemory, type Standing } from '../plan/ownership.ts';
+import { asServed, createOwnershipMemory, type Ownership, type Standing } from '../plan/ownership.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { Node, ServiceKey } from '../plan/snapshot.ts';
 import { type Layer2View, standingsOf } from './layer2-view.ts';
@@ -144,6 +144,10 @@ export class Layer2 {
     if (report.report === 'l2-stranger') this.#counts = { ...this.#counts, strangers: strangers + 1 };
   }
 
+  get #ownership(): Ownership {
+    return { standings: this.#standings, serving: this.#serving };
+  }
+
   #stand(ip: Ip, standings: readonly Standing[]): void {
     if (JSON.stringify(this.#standings.get(ip)) !== JSON.stringify(standings)) this.#standings.set(ip, standings);
   }
@@ -164,7 +168,7 @@ export class Layer2 {
   #serve(): void {
     if (this.#plan === undefined) return;
     const before = this.#served;
-    this.#served = asServed(this.#memory, this.#plan.services, this.#isHeard ? this.#standings : undefined);
+    this.#served = asServed(this.#memory, this.#plan.services, this.#isHeard ? this.#ownership : undefined);
     this.#warnOfInterfaces();
     if (this.#served === before) return;
     for (const line of linesOfLayer2Services(before, this.#served)) this.#options.say(line);
@@ -173,7 +177,7 @@ export class Layer2 {
 
   #meetLinks(serving: readonly string[], known: readonly string[]): void {
     const [before, now] = [new Set(this.#serving), new Set(serving)];
-    this.#serving = serving;
+    if (serving.join() !== this.#serving.join()) this.#serving = serving;
     this.#known = new Set(known);
     const say = (event: string, msg: string, name: string) =>
       this.#options.say({ level: 'info', msg, fields: { event, interface: name } });

@@ -1,7 +1,7 @@
 // What the LAN made of a plan: who tells of a Service tells what is, and what is in the way.
 
 import { describe, expect, it } from 'vitest';
-import { parseMac } from '../../src/net/address.ts';
+import { type Ip, parseMac } from '../../src/net/address.ts';
 import { asServed, createOwnershipMemory, type Standing } from '../../src/plan/ownership.ts';
 import type { Plan, ServicePlan } from '../../src/plan/plan.ts';
 import { ip } from './cluster.ts';
@@ -16,9 +16,21 @@ function planned(interfaces: readonly string[] = [], ips = [V4]): ServicePlan {
   return { ips, bgp: BGP, layer2: { announced: candidacies }, candidacies };
 }
 
-function halfFor(from: ServicePlan, ownership: Readonly<Record<string, readonly Standing[]>> | undefined) {
+const owned = (standings: ReadonlyMap<Ip, readonly Standing[]>, serving: readonly string[] = []) => ({
+  standings,
+  serving,
+});
+
+function halfFor(
+  from: ServicePlan,
+  ownership: Readonly<Record<string, readonly Standing[]>> | undefined,
+  serving: readonly string[] = [],
+) {
   const services: Plan['services'] = new Map([['app/web', from]]);
-  const known = ownership === undefined ? undefined : new Map(Object.entries(ownership).map(([k, v]) => [ip(k), v]));
+  const known =
+    ownership === undefined
+      ? undefined
+      : owned(new Map(Object.entries(ownership).map(([k, v]) => [ip(k), v])), serving);
   const { layer2 } = asServed(createOwnershipMemory(), services, known).get('app/web') ?? expect.fail('no Service');
   return 'announced' in layer2 ? layer2.announced.map((claim) => claim.ip) : layer2.withheld.reason;
 }
@@ -31,7 +43,8 @@ describe('a Service', () => {
     ['whose owner went silent and answers', [{ is: 'still-answered', by: 'n2' }], 'ownerStillAnswers'],
     ['whose address a printer has', [{ is: 'waiting' }, { is: 'taken', mac }], 'stranger'],
     ['that MetalLB may have', [{ is: 'foreign' }], 'leftToMetalLB'],
-    ['that waits', [{ is: 'owned', by: 'n2' }, { is: 'waiting' }], 'notYetClaimed'],
+    ['that waits', [{ is: 'waiting' }], 'notYetClaimed'],
+    ['that waits on one link and has an owner on another', [{ is: 'waiting' }, { is: 'owned', by: 'n2' }], 'notOwner'],
     ['that no link serves', undefined, 'noInterface'],
     ['of which its links say nothing', [], 'noInterface'],
   ])('%s', (_, standings, outcome) => {
@@ -55,20 +68,21 @@ describe('a Service', () => {
       layer2: { withheld: { reason: 'notOwner', message: 'no' } },
     } as const;
     const services: Plan['services'] = new Map([['app/web', from]]);
-    expect(asServed(createOwnershipMemory(), services, new Map()).get('app/web')).toBe(from);
+    expect(asServed(createOwnershipMemory(), services, owned(new Map())).get('app/web')).toBe(from);
   });
 
   it('is the same object until something of it is another', () => {
     const memory = createOwnershipMemory();
     const from = planned();
     const [answered, elsewhere] = [[{ is: 'answered' }], [{ is: 'owned', by: 'n2' }]] as const;
+    const serving = ['eth0'];
     const make = (one: ServicePlan, standings: readonly Standing[]) =>
-      asServed(memory, new Map([['app/web', one]]), new Map([[V4, standings]])).get('app/web');
+      asServed(memory, new Map([['app/web', one]]), owned(new Map([[V4, standings]]), serving)).get('app/web');
     const first = make(from, answered);
     expect(make(from, answered)).toBe(first);
     expect(make(from, elsewhere)).not.toBe(first);
     expect(make(planned(), elsewhere)).not.toBe(make(from, elsewhere));
-    const ownership = new Map([[V4, answered]]);
+    const ownership = owned(new Map([[V4, answered]]), serving);
     const all = asServed(memory, new Map([['app/web', from]]), ownership);
     expect(asServed(memory, new Map([['app/web', from]]), ownership)).toBe(all);
   });
@@ -81,9 +95,16 @@ describe('a Service', () => {
     expect(halfFor(from, {})).toBe('notOwner');
   });
 
+  it('that nobody else is to answer for waits where a link can serve it', () => {
+    expect(halfFor(planned(), {}, ['eth0'])).toBe('notYetClaimed');
+    expect(halfFor(planned(['eth1']), {}, ['eth0'])).toBe('noInterface');
+    expect(halfFor(planned(['eth1']), {}, ['eth0', 'eth1'])).toBe('notYetClaimed');
+  });
+
   it('names the interfaces that it waits for', () => {
     const services: Plan['services'] = new Map([['app/web', planned(['eth1', 'eth2'])]]);
-    const { layer2 } = asServed(createOwnershipMemory(), services, new Map()).get('app/web') ?? expect.fail('none');
+    const { layer2 } =
+      asServed(createOwnershipMemory(), services, owned(new Map())).get('app/web') ?? expect.fail('none');
     expect('withheld' in layer2 && layer2.withheld.message).toBe(
       'none of the interfaces eth1, eth2 of this node can answer',
     );
