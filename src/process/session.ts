@@ -25,8 +25,8 @@ import type { WriteQueue } from '../k8s/write.ts';
 import type { ServiceKey } from '../plan/snapshot.ts';
 import type { StateObject } from './state-object.ts';
 
-/** Counters of pools are written at most so often. */
-const COUNTERS_MS = 1_000;
+/** Counters of pools are written at most so often: a burst of some seconds costs two or three writes a pool. */
+const COUNTERS_MS = 5_000;
 
 export interface SessionOptions {
   readonly controller: ControllerOptions;
