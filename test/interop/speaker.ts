@@ -13,6 +13,7 @@ const RELAY = join(import.meta.dirname, 'inside.ts');
 const HTTP_PORT = 7472;
 /** As the image runs Node: what is promised of memory is promised of this. */
 export const IMAGE_FLAGS = ['--max-semi-space-size=2', '--optimize-for-size'];
+export const IMAGE_ENV = { MALLOC_ARENA_MAX: '1' };
 
 /** What stories read of `peers[].bfd`. */
 export interface BfdState {
