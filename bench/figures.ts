@@ -1,5 +1,7 @@
 // Figures of one run side by side: medians, spreads, the ratio of ours to each rival. Used by every bench.
 
+import { readFileSync } from 'node:fs';
+
 /** One candidate's measurements of one quantity. */
 export interface Figures {
   readonly who: string;
@@ -60,6 +62,13 @@ export class Measurements {
   of(what: string): Figures[] {
     return [...(this.#values.get(what) ?? [])].map(([who, values]) => ({ who, values }));
   }
+}
+
+/** User and system time that a process has taken so far. */
+export function cpuSeconds(pid: number): number {
+  // proc_pid_stat(5): the fields after the command's name, which may hold anything; the kernel's unit is 10 ms
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ') ?? [];
+  return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
 /** Resident memory of a process in MiB: now, or the most that it ever had. */

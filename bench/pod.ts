@@ -9,13 +9,14 @@ import type { Api } from '../src/k8s/api.ts';
 import { CUSTOM_RESOURCE_DEFINITIONS } from '../src/k8s/kind.ts';
 import { type LoopbackApi, lackingForLoopback } from '../test/cluster/loopback.ts';
 import { until } from '../test/interop/process.ts';
-import { IMAGE_FLAGS } from '../test/interop/speaker.ts';
+import { IMAGE_ENV, IMAGE_FLAGS } from '../test/interop/speaker.ts';
+import { freePort } from '../test/io/sockets.ts';
 
 /** MetalLB's namespace, and the one of the Services. */
 export const [NAMESPACE, APP] = ['metallb-system', 'app'];
 const BUNDLE = join(import.meta.dirname, '../dist/fairway.js');
-/** Where the processes serve state and metrics. */
-const METRICS = 7_472;
+/** Where the processes serve state, metrics and health: the usual ports may be somebody else's on this machine. */
+const [HTTP, HEALTH] = [await freePort(), await freePort()];
 const PARALLEL = 8;
 
 /** Throws when what is needed is not there. */
@@ -62,16 +63,22 @@ export function startInPod(server: LoopbackApi, verb: string, flags: readonly st
   const place = '/run/secrets/kubernetes.io/serviceaccount';
   const script = `mount -t tmpfs none /run && mkdir -p ${place} && cp ${account}/* ${place} && exec "$@"`;
   // as the image runs it
-  const command = [process.execPath, ...IMAGE_FLAGS, BUNDLE, verb, '--port=0', '--log-level=warn', ...flags];
+  const doors = ['--port=0', `--http=127.0.0.1:${HTTP}`, `--health-probe-port=${HEALTH}`];
+  const command = [process.execPath, ...IMAGE_FLAGS, BUNDLE, verb, ...doors, '--log-level=warn', ...flags];
   return spawn('unshare', ['--mount', 'sh', '-c', script, 'sh', ...command], {
     stdio: 'inherit',
-    env: { ...process.env, KUBERNETES_SERVICE_HOST: '127.0.0.1', KUBERNETES_SERVICE_PORT: String(server.port) },
+    env: {
+      ...process.env,
+      ...IMAGE_ENV,
+      KUBERNETES_SERVICE_HOST: '127.0.0.1',
+      KUBERNETES_SERVICE_PORT: `${server.port}`,
+    },
   });
 }
 
 /** Reads a sample of the process's metrics by name, whatever its labels. */
 export async function scrape(): Promise<(name: string) => number> {
-  const text = await (await fetch(`http://127.0.0.1:${METRICS}/metrics`)).text();
+  const text = await (await fetch(`http://127.0.0.1:${HTTP}/metrics`)).text();
   return (name) => Number(new RegExp(`^${name}(?:{[^}]*})? (\\S+)$`, 'm').exec(text)?.[1]);
 }
 

@@ -50,6 +50,11 @@ export class LoopbackApi {
     closeSync(log);
   }
 
+  /** Those of the programs that run. */
+  get pids(): readonly number[] {
+    return [...this.#running.values()].flatMap(({ pid }) => pid ?? []);
+  }
+
   async untilReady(): Promise<void> {
     await until(
       'the API server is ready',
