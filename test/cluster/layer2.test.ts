@@ -1,0 +1,219 @@
+// Layer 2 on a real cluster, from a Service to a MAC on the LAN: one node answers, and what users read of it is true; it
+// moves when the node dies, and ends when nothing asks for it any more.
+
+import { expect, it } from 'vitest';
+
+import type { Manifest } from '../interop/manifests.ts';
+import { throughout, until } from '../interop/process.ts';
+import { placeOf, SYSTEM } from './cluster.ts';
+import { eventsOf, podsOf, untilAddresses, untilReady } from './fairway.ts';
+import {
+  LAN,
+  l2Advertisement,
+  l2Statuses,
+  lanPool,
+  layer2Reason,
+  metricOf,
+  nodeAnswering,
+  stateOf,
+  untilAnswered,
+  untilL2Statuses,
+  untilReason,
+  untilSilent,
+} from './lan.ts';
+import { clusterStories, useFairway } from './stories.ts';
+import { fetchFrom, loadBalancer, serve } from './workload.ts';
+
+const DUAL = { ipFamilyPolicy: 'RequireDualStack', ipFamilies: ['IPv4', 'IPv6'] } as const;
+const BOTH = [LAN.ipv4, LAN.ipv6];
+const EXCLUDE = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'metallb-excludel2', namespace: SYSTEM } };
+
+/** The links of pods, as MetalLB's list has them for every CNI. */
+const LEFT_OUT = ['^lo$', '^p[0-9]+$'];
+const listOf = (names: readonly string[]) => ({
+  'excludel2.yaml': `announcedInterfacesToExclude: ${JSON.stringify(names)}\n`,
+});
+const exclude =
+  (names: readonly string[]) =>
+  (object: Manifest): Manifest =>
+    object.metadata.name === EXCLUDE.metadata.name ? { ...object, data: listOf(names) } : object;
+
+clusterStories('layer 2', [], () => {
+  const cluster = useFairway(3, { edit: exclude(LEFT_OUT), prepare: async (made) => void (await made.startProxies()) });
+  const others = (name: string) => cluster.nodes.filter((each) => each !== name);
+  const announced = (name: string, ip: string) =>
+    metricOf(cluster, name, `metallb_speaker_announced{service="app/web",protocol="layer2",node="${name}",ip="${ip}"}`);
+
+  it('one node answers for both families, and object, Event, state and metrics say so', async () => {
+    const web = loadBalancer('web', DUAL);
+    await cluster.api.apply(lanPool(), l2Advertisement('main'), web, serve('web-1', 'n1'), serve('web-2', 'n2'));
+    await untilAddresses(cluster, web, ...BOTH);
+    const owner = await untilAnswered(cluster, BOTH);
+    await until(
+      'the client is answered',
+      () =>
+        Object.keys(fetchFrom(cluster, LAN.ipv4, 20))
+          .sort()
+          .join() === 'web-1,web-2',
+    );
+
+    await untilL2Statuses(cluster, 'web', owner);
+    const [object] = await l2Statuses(cluster, 'web');
+    expect(object?.metadata.name).toMatch(/^l2-/);
+    expect(object?.metadata).toMatchObject({
+      labels: { 'metallb.io/node': owner, 'metallb.io/service-name': 'web', 'metallb.io/service-namespace': 'app' },
+      ownerReferences: [{ kind: 'Pod' }],
+    });
+    expect(object?.status).toEqual({ node: owner, serviceName: 'web', serviceNamespace: 'app' });
+
+    const told = async () => (await eventsOf(cluster, web)).filter(({ reason }) => reason === 'nodeAssigned');
+    await until('the Event is there', async () => (await told()).length > 0);
+    expect(await told()).toMatchObject([
+      { message: `announcing from node "${owner}" with protocol "layer2"`, source: { component: 'metallb-speaker' } },
+    ]);
+    for (const ip of BOTH) {
+      expect(announced(owner, ip)).toBe(1);
+      const series = ['requests_received', 'responses_sent', 'gratuitous_sent'].map(
+        (name) => `metallb_layer2_${name}{ip="${ip}"}`,
+      );
+      const counted = () => series.map((each) => metricOf(cluster, owner, each));
+      // one that it knew from an announcement did not have to ask
+      await until(`requests for ${ip} are counted`, () => {
+        nodeAnswering(cluster, ip);
+        if (counted().some((count) => count === undefined)) throw new Error(`${counted()}`);
+        return true;
+      });
+      for (const other of others(owner)) expect(announced(other, ip)).toBeUndefined();
+    }
+    const state = stateOf(cluster, owner);
+    expect(
+      state.layer2.claims
+        .filter(({ state: is }) => is === 'owner')
+        .map(({ ip }) => ip)
+        .sort(),
+    ).toEqual([...BOTH].sort());
+    const segment = state.layer2.segments.find((each) => each.interface === 'eth0');
+    expect(segment?.speakers.filter(({ heard }) => heard)).toHaveLength(2);
+    for (const other of others(owner)) expect(layer2Reason(cluster, other, 'web')).toBe('notOwner');
+  });
+
+  it('a node is switched off: another answers, and the status follows; back again, nothing moves', async () => {
+    const web = loadBalancer('web');
+    await cluster.api.apply(
+      lanPool(),
+      l2Advertisement('main'),
+      web,
+      serve('web-1', 'n1'),
+      serve('web-2', 'n2'),
+      serve('web-3', 'n3'),
+    );
+    const owner = await untilAnswered(cluster, [LAN.ipv4]);
+    await untilL2Statuses(cluster, 'web', owner);
+    const number = Number(owner.slice(1));
+    await cluster.kubelet.cutPower(number);
+    cluster.lab.ip('sw', `link set ${placeOf(owner)} down`);
+    const next = await untilAnswered(cluster, [LAN.ipv4], others(owner));
+    await untilL2Statuses(cluster, 'web', next);
+    expect(announced(next, LAN.ipv4)).toBe(1);
+
+    cluster.lab.ip('sw', `link set ${placeOf(owner)} up`);
+    cluster.kubelet.switchOn(number);
+    await untilReady(cluster);
+    await untilReason(cluster, owner, 'web', 'notOwner');
+    await throughout('it stays', 3_000, () => nodeAnswering(cluster, LAN.ipv4) === next);
+    await untilL2Statuses(cluster, 'web', next);
+  });
+
+  it('without its L2Advertisement an address is silent, and so it is without a pod', async () => {
+    const web = loadBalancer('web');
+    await cluster.api.apply(lanPool(), l2Advertisement('main'), web, serve('web-1', 'n1'));
+    const owner = await untilAnswered(cluster, [LAN.ipv4]);
+    await cluster.api.remove(l2Advertisement('main'));
+    await untilSilent(cluster, LAN.ipv4);
+    await untilL2Statuses(cluster, 'web');
+    expect(announced(owner, LAN.ipv4)).toBeUndefined();
+    await cluster.api.apply(l2Advertisement('main'));
+    await untilAnswered(cluster, [LAN.ipv4]);
+    await cluster.api.remove(serve('web-1', 'n1'));
+    await untilSilent(cluster, LAN.ipv4);
+    await untilL2Statuses(cluster, 'web');
+  });
+
+  it('with the Local policy only a node with a pod answers; the address moves with the pod', async () => {
+    const web = loadBalancer('web', { externalTrafficPolicy: 'Local' });
+    await cluster.api.apply(lanPool(), l2Advertisement('main'), web, serve('web-1', 'n2'));
+    await untilAnswered(cluster, [LAN.ipv4], ['n2']);
+    await untilL2Statuses(cluster, 'web', 'n2');
+    await cluster.api.apply(serve('web-2', 'n3'));
+    await throughout('nothing moves', 2_000, () => nodeAnswering(cluster, LAN.ipv4) === 'n2');
+    await cluster.api.remove(serve('web-1', 'n2'));
+    await untilAnswered(cluster, [LAN.ipv4], ['n3']);
+    await untilL2Statuses(cluster, 'web', 'n3');
+  });
+
+  it('nodeSelectors and interfaces decide who answers and where; an interface that is not there is told', async () => {
+    const web = loadBalancer('web');
+    const onN3 = { nodeSelectors: [{ matchLabels: { 'kubernetes.io/hostname': 'n3' } }] };
+    await cluster.api.apply(
+      lanPool(),
+      l2Advertisement('main', { ...onN3, interfaces: ['eth0'] }),
+      web,
+      serve('web-1', 'n1'),
+    );
+    await untilAnswered(cluster, [LAN.ipv4], ['n3']);
+    await untilL2Statuses(cluster, 'web', 'n3');
+    const names = async () => (await l2Statuses(cluster, 'web')).map(({ status }) => status?.interfaces);
+    await until('the interface is named', async () => JSON.stringify(await names()) === '[[{"name":"eth0"}]]');
+    expect(layer2Reason(cluster, 'n1', 'web')).toBe('noMatchingAdvertisement');
+    await cluster.api.apply(l2Advertisement('main', { ...onN3, interfaces: ['eth9'] }));
+    await untilSilent(cluster, LAN.ipv4);
+    const failed = async () => (await eventsOf(cluster, web)).filter(({ reason }) => reason === 'announceFailed');
+    await until('the Event is there', async () => (await failed()).length > 0);
+    const message = `the interfaces specified by LB IP "${LAN.ipv4}" doesn't exist in assigned node "n3" with protocol "layer2"`;
+    expect(await failed()).toMatchObject([{ type: 'Warning', message }]);
+    expect(layer2Reason(cluster, 'n3', 'web')).toBe('noInterface');
+  });
+
+  it('a machine that has the address already keeps it, and its MAC is told; gone, the address is answered for', async () => {
+    cluster.lab.ip('r', `addr add ${LAN.ipv4}/32 dev eth0`);
+    const mac = JSON.parse(cluster.lab.run('r', ['ip', '-j', 'link', 'show', 'dev', 'eth0']))[0].address;
+    const web = loadBalancer('web');
+    const conflicts = async () => (await eventsOf(cluster, web)).filter(({ reason }) => reason === 'AddressConflict');
+    try {
+      await cluster.api.apply(lanPool(), l2Advertisement('main'), web, serve('web-1', 'n1'));
+      await until('the Event is there', async () => (await conflicts()).length > 0, 20_000);
+      expect((await conflicts())[0]).toMatchObject({ type: 'Warning', message: expect.stringContaining(mac) });
+      const reasons = cluster.nodes.map((name) => layer2Reason(cluster, name, 'web'));
+      expect(reasons).toContain('stranger');
+      await untilL2Statuses(cluster, 'web');
+    } finally {
+      cluster.lab.ip('r', `addr del ${LAN.ipv4}/32 dev eth0`);
+    }
+    await untilAnswered(cluster, [LAN.ipv4]);
+  });
+
+  it('an excluded interface answers for nothing', async () => {
+    const restart = async (excluded: readonly string[]): Promise<void> => {
+      await cluster.api.patch(EXCLUDE, { data: listOf(excluded) });
+      const old = (await podsOf(cluster, 'speaker')).map(({ metadata }) => metadata.name);
+      await cluster.api.remove(...(await podsOf(cluster, 'speaker')));
+      const isNew = async () =>
+        (await podsOf(cluster, 'speaker')).filter(({ metadata }) => !old.includes(metadata.name)).length === old.length;
+      await until('the speakers are others', isNew, 40_000);
+      await untilReady(cluster);
+    };
+    await cluster.api.apply(lanPool(), l2Advertisement('main'), loadBalancer('web'), serve('web-1', 'n1'));
+    await untilAnswered(cluster, [LAN.ipv4]);
+    try {
+      await restart(['^eth', ...LEFT_OUT]);
+      await untilSilent(cluster, LAN.ipv4);
+      await until('no interface serves', () =>
+        cluster.nodes.every((name) => layer2Reason(cluster, name, 'web') !== ''),
+      );
+      await untilL2Statuses(cluster, 'web');
+    } finally {
+      await restart(LEFT_OUT);
+    }
+    await untilAnswered(cluster, [LAN.ipv4]);
+  });
+});
