@@ -3,7 +3,7 @@
 
 import { EXCLUDE_FILE, readExcluded } from '../process/exclude-interfaces.ts';
 import type { Layer2Settings } from '../process/layer2-wanted.ts';
-import type { MemberlistFlags } from '../process/speaker-process.ts';
+import type { MemberlistFlags } from '../process/speaker-layer2.ts';
 import type { Flags } from './go-flags.ts';
 import { given } from './process-flags.ts';
 

@@ -15,12 +15,10 @@ import { type Clock, systemClock } from '../k8s/clock.ts';
 import type { Cluster } from '../k8s/cluster.ts';
 import { Events } from '../k8s/event.ts';
 import { Gather } from '../k8s/gather.ts';
-import { CONFIGURATION_STATES, SERVICE_BGP_STATUSES } from '../k8s/kind.ts';
+import { CONFIGURATION_STATES, SERVICE_BGP_STATUSES, SERVICE_L2_STATUSES } from '../k8s/kind.ts';
 import { findPodOwner } from '../k8s/pod-owner.ts';
 import type { ApiReport } from '../k8s/report.ts';
-import { SpeakerPods } from '../k8s/speaker-pods.ts';
 import { WriteQueue } from '../k8s/write.ts';
-import type { LinksReport } from '../links.ts';
 import type { SocketAddress } from '../net/io.ts';
 import { lineOfApiReport } from '../observe/api-log.ts';
 import { SPEAKER_METRICS, type SpeakerObserved } from '../observe/speaker-metrics.ts';
@@ -29,14 +27,12 @@ import { createMemory, plan } from '../plan/plan.ts';
 import type { Service, Settings, Surroundings } from '../plan/snapshot.ts';
 import { Announcer } from './announcer.ts';
 import { Knowledge } from './knowledge.ts';
-import { eventOf, Layer2, type Layer2Warning } from './layer2.ts';
-import { isSilent } from './layer2-view.ts';
 import type { Layer2Settings } from './layer2-wanted.ts';
-import { Memberlist } from './memberlist.ts';
 import { openMetricsDoor } from './metrics-door.ts';
 import { frrConfigurationName, SpeakerCaches } from './speaker-caches.ts';
+import { type MemberlistFlags, SpeakerLayer2 } from './speaker-layer2.ts';
 import { remarksOn } from './speaker-remarks.ts';
-import { regardingOf, SpeakerStatus } from './speaker-status.ts';
+import { SpeakerStatus } from './speaker-status.ts';
 
 export interface SpeakerProcessOptions {
   readonly version: string;
@@ -65,19 +61,8 @@ export interface SpeakerProcessOptions {
   readonly memberlist?: MemberlistFlags;
 }
 
-/** MetalLB's, as far as they mean something here. */
-export interface MemberlistFlags {
-  /** Of the Pods of all speakers: a selector. */
-  readonly labels: string;
-  readonly port: number;
-  /** Where the file `secretkey` is; absent: nobody has to prove who he is. */
-  readonly secretFolder?: string;
-}
-
 /** Subnets come and go, and so may the API server; how often is looked. */
 const LOOK_MS = 5_000;
-/** From a report of layer 2 to a look at all of it. */
-const LOOK_AFTER_MS = 500;
 
 export class SpeakerProcess {
   readonly #options: SpeakerProcessOptions;
@@ -96,15 +81,12 @@ export class SpeakerProcess {
   readonly #announcer: Announcer;
   readonly #queue: WriteQueue;
   readonly #status: SpeakerStatus;
-  readonly #memberlist: Memberlist | undefined;
-  readonly #layer2: Layer2;
-  readonly #events: Events;
+  readonly #layer2: SpeakerLayer2;
   readonly #doors: (HttpDoor | HttpsDoor)[] = [];
   #local: HttpDoor | undefined;
   #surroundings: Surroundings = {};
   #syncedAt: number | undefined;
   #remarks: readonly string[] = [];
-  #looking = false;
 
   private constructor(options: SpeakerProcessOptions, cluster: Cluster, log: Log, clock: Clock) {
     this.#options = options;
@@ -122,25 +104,24 @@ export class SpeakerProcess {
     });
     this.#knowledge = new Knowledge({ caches: this.#caches, isReady: () => this.ready, log, clock });
     this.#keeper = createKeeper({ bgpType, namespace, node });
-    this.#announcer = new Announcer(node, options.listen, log, (report) => this.#hear(report));
+    this.#announcer = new Announcer(node, options.listen, log, (report) => this.#layer2.hear(report));
     this.#queue = new WriteQueue({
       ...common,
       mayWrite: () => !this.#ends.signal.aborted,
       written: (target, object) => this.#written(target, object),
     });
     const who = { component: 'metallb-speaker', host: node, instance: pod ?? node } as const;
-    this.#events = new Events({ ...who, queue: this.#queue, clock });
-    this.#memberlist = options.memberlist && this.#findSpeakers(options.memberlist);
-    this.#layer2 = new Layer2({
-      settings: options.layer2,
-      ...(this.#memberlist !== undefined && { liveness: this.#memberlist }),
-      say: ({ level, fields, msg }) => this.#log[level](fields, msg),
-      changed: () => this.#followStatus(),
-      warn: (warning) => this.#warnOfLayer2(warning),
+    const events = new Events({ ...who, queue: this.#queue, clock });
+    this.#layer2 = new SpeakerLayer2({
+      ...{ ...common, node, namespace, events, log },
+      ...{ settings: options.layer2, memberlist: options.memberlist, packets: this.#announcer.packets },
+      serviceOf: (key) => this.#caches.services.store.get(key),
+      changed: () => this.#gather.mark(),
+      servedChanged: () => this.#followStatus(),
     });
     this.#status = new SpeakerStatus({
-      ...{ node, namespace, queue: this.#queue, events: this.#events, caches: this.#caches, clock },
-      isLeft: (other) => this.#isLeft(other),
+      ...{ node, namespace, queue: this.#queue, events, caches: this.#caches, clock },
+      isLeft: (other) => this.#layer2.isLeft(other),
     });
   }
 
@@ -159,7 +140,7 @@ export class SpeakerProcess {
     const { signal } = speaker.#ends;
     speaker.#caches.start(signal);
     void speaker.#queue.run(signal);
-    void speaker.#memberlist?.run(signal);
+    void speaker.#layer2.run(signal);
     void speaker.#findOwner();
     void speaker.#watch();
     return speaker;
@@ -222,7 +203,7 @@ export class SpeakerProcess {
 
   async #open(): Promise<void> {
     const { ports, local, tls, metricsCertificates } = this.#options;
-    const look = () => this.#look();
+    const look = () => this.#layer2.look();
     const metrics = new Metrics(look);
     metrics.add<SpeakerObserved>(SPEAKER_METRICS, () => this.#observed());
     const scrape = async () => ({ status: 200, type: metrics.contentType, body: await metrics.text() });
@@ -247,24 +228,6 @@ export class SpeakerProcess {
     this.#doors.push(door);
   }
 
-  async #look(): Promise<void> {
-    const { packets } = this.#announcer;
-    await packets.look();
-    if (packets.view !== undefined) this.#layer2.look(packets.view);
-  }
-
-  /** Who else is there is looked at some time after something changed, once. */
-  #hear(report: LinksReport): void {
-    this.#layer2.take(report);
-    if (this.#looking || this.#ends.signal.aborted || !report.report.startsWith('l2-')) return;
-    this.#looking = true;
-    setTimeout(async () => {
-      this.#looking = false;
-      await this.#look();
-      this.#followStatus();
-    }, LOOK_AFTER_MS).unref();
-  }
-
   /** From what is known to what is announced. */
   #round(): void {
     if (!this.#caches.synced || this.#ends.signal.aborted) return;
@@ -278,13 +241,12 @@ export class SpeakerProcess {
       ...{ settings, surroundings: this.#surroundings },
     };
     const planned = plan(snapshot, node, this.#planMemory);
-    const wanted = this.#layer2.follow({
+    const bareNode = nodes.store.get(node) === undefined;
+    this.#announcer.follow({ configuration: { ...configuration, bareNode }, plan: planned });
+    this.#layer2.follow({
       ...{ plan: planned, config: configuration.config, nodes: snapshot.nodes },
       established: () => ingressOf(snapshot.services.values()),
     });
-    const bareNode = nodes.store.get(node) === undefined;
-    this.#announcer.follow({ configuration: { ...configuration, bareNode }, plan: planned });
-    this.#announcer.packets.wantLayer2(wanted);
     this.#followStatus();
     this.#remark(remarksOn(this.#caches.usedExtras));
   }
@@ -295,34 +257,6 @@ export class SpeakerProcess {
     const isWithOthers = this.#surroundings.frrK8s !== undefined;
     const objects = this.#caches.services.store.map();
     this.#status.follow({ services: this.#layer2.services, configuration, objects, isWithOthers });
-  }
-
-  #findSpeakers({ labels, port, secretFolder }: MemberlistFlags): Memberlist {
-    const { namespace } = this.#options;
-    const changed = () => this.#gather.mark();
-    const tell = (report: ApiReport) => this.#tell(report);
-    return new Memberlist({
-      ...{ port, secretFolder, changed, clock: this.#clock },
-      pods: new SpeakerPods({ api: this.#api, namespace, labelSelector: labels, tell, changed, clock: this.#clock }),
-      tell: (error) => {
-        const op = 'readSecret';
-        if (error === undefined) this.#log.info({ op }, 'the Secret of the speakers can be read again');
-        else this.#log.warn({ op, error }, 'the Secret of the speakers stays as it was');
-      },
-    });
-  }
-
-  #warnOfLayer2(warning: Layer2Warning): void {
-    const service = this.#caches.services.store.get(warning.service);
-    if (service === undefined) return;
-    this.#events.emit({ regarding: regardingOf(service), type: 'Warning', ...eventOf(warning, this.#options.node) });
-  }
-
-  /** What a node wrote of itself and can't take back: it is not heard, has no speaker, or never was one of ours. */
-  #isLeft(node: string): boolean {
-    if (this.#memberlist === undefined) return true;
-    const speakers = this.#memberlist.speakers();
-    return speakers !== undefined && (!speakers.ours.has(node) || isSilent(this.#announcer.packets.view, node));
   }
 
   /** Who may be dialled from here; true when it is another than before. */
@@ -357,9 +291,10 @@ export class SpeakerProcess {
   }
 
   #written({ kind }: Target, object: object): void {
-    const { states, statuses } = this.#caches;
+    const { states, statuses, layer2Statuses } = this.#caches;
     if (kind === CONFIGURATION_STATES) states.store.put(object);
     else if (kind === SERVICE_BGP_STATUSES) statuses.store.put(object);
+    else if (kind === SERVICE_L2_STATUSES) layer2Statuses.store.put(object);
   }
 
   /** Our Pod owns what we write; outside of one nobody does. */

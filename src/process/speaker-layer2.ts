@@ -1,0 +1,136 @@
+// Layer 2 of a speaker in a cluster: what the Pods of all speakers and their Secret say, the packet thread, and Events for
+// who owns the Services. What of it is not of a cluster is `layer2`. Owned by speaker-process.
+
+import type { Log } from '../io/log.ts';
+import type { Api } from '../k8s/api.ts';
+import type { Clock } from '../k8s/clock.ts';
+import type { Events } from '../k8s/event.ts';
+import type { Tell } from '../k8s/report.ts';
+import { SpeakerPods } from '../k8s/speaker-pods.ts';
+import type { LinksReport } from '../links.ts';
+import type { Layer2Counts } from '../observe/layer2-metrics.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { Service, ServiceKey } from '../plan/snapshot.ts';
+import { eventOf, Layer2, type Layer2Grounds, type Layer2Warning } from './layer2.ts';
+import { isSilent } from './layer2-view.ts';
+import type { Layer2Settings } from './layer2-wanted.ts';
+import { Memberlist } from './memberlist.ts';
+import type { PacketHalf } from './packet-half.ts';
+import { regardingOf } from './speaker-status.ts';
+
+/** MetalLB's flags of its memberlist, as far as they mean something here. */
+export interface MemberlistFlags {
+  /** Of the Pods of all speakers: a selector. */
+  readonly labels: string;
+  readonly port: number;
+  /** Where the file `secretkey` is; absent: nobody has to prove who he is. */
+  readonly secretFolder?: string;
+}
+
+export interface SpeakerLayer2Options {
+  readonly node: string;
+  readonly namespace: string;
+  readonly settings: Layer2Settings;
+  /** Absent: speakers do not hear each other. */
+  readonly memberlist?: MemberlistFlags | undefined;
+  readonly packets: Pick<PacketHalf, 'wantLayer2' | 'look' | 'view'>;
+  readonly api: Api;
+  readonly events: Pick<Events, 'emit'>;
+  readonly serviceOf: (key: ServiceKey) => Service | undefined;
+  /** What is wanted may be another: `follow` is to be called. */
+  readonly changed: () => void;
+  /** What is served, or who has left, may be another. */
+  readonly servedChanged: () => void;
+  readonly tell: Tell;
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
+/** From a report of the packet thread to a look at all of it. */
+const LOOK_AFTER_MS = 500;
+
+export class SpeakerLayer2 {
+  readonly #options: SpeakerLayer2Options;
+  readonly #memberlist: Memberlist | undefined;
+  readonly #layer2: Layer2;
+  #looking: NodeJS.Timeout | undefined;
+
+  /** Throws an Error that names the file of the Secret. */
+  constructor(options: SpeakerLayer2Options) {
+    this.#options = options;
+    const { settings, memberlist, log, servedChanged } = options;
+    this.#memberlist = memberlist && this.#findSpeakers(memberlist);
+    this.#layer2 = new Layer2({
+      settings,
+      ...(this.#memberlist !== undefined && { liveness: this.#memberlist }),
+      say: ({ level, fields, msg }) => log[level](fields, msg),
+      changed: servedChanged,
+      warn: (warning) => this.#warn(warning),
+    });
+  }
+
+  /** The Services as they are served. */
+  get services(): Plan['services'] {
+    return this.#layer2.services;
+  }
+
+  get counts(): Layer2Counts {
+    return this.#layer2.counts;
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    signal.addEventListener('abort', () => clearTimeout(this.#looking));
+    await this.#memberlist?.run(signal);
+  }
+
+  follow(grounds: Layer2Grounds): void {
+    this.#options.packets.wantLayer2(this.#layer2.follow(grounds));
+  }
+
+  /** A report of the packet thread. Who else is there is looked at some time after something changed, once. */
+  hear(report: LinksReport): void {
+    this.#layer2.take(report);
+    if (this.#looking !== undefined || !report.report.startsWith('l2-')) return;
+    this.#looking = setTimeout(async () => {
+      this.#looking = undefined;
+      await this.look();
+      this.#options.servedChanged();
+    }, LOOK_AFTER_MS);
+    this.#looking.unref();
+  }
+
+  async look(): Promise<void> {
+    const { packets } = this.#options;
+    await packets.look();
+    if (packets.view !== undefined) this.#layer2.look(packets.view);
+  }
+
+  /** What a node wrote of itself and can't take back: it is not heard, has no speaker, or never was one of ours. */
+  isLeft(node: string): boolean {
+    if (this.#memberlist === undefined) return true;
+    const speakers = this.#memberlist.speakers();
+    return speakers !== undefined && (!speakers.ours.has(node) || isSilent(this.#options.packets.view, node));
+  }
+
+  #findSpeakers({ labels: labelSelector, port, secretFolder }: MemberlistFlags): Memberlist {
+    const { api, namespace, changed, tell, log, clock } = this.#options;
+    if (secretFolder === undefined)
+      log.warn({ op: 'startup' }, 'no --ml-secret-key-path: whoever is on the LAN may speak as one of the speakers');
+    return new Memberlist({
+      ...{ port, secretFolder, changed, clock },
+      pods: new SpeakerPods({ api, namespace, labelSelector, tell, changed, clock }),
+      tell: (error) => {
+        const op = 'readSecret';
+        if (error === undefined) log.info({ op }, 'the Secret of the speakers can be read again');
+        else log.warn({ op, error }, 'the Secret of the speakers stays as it was');
+      },
+    });
+  }
+
+  #warn(warning: Layer2Warning): void {
+    const { events, node, serviceOf } = this.#options;
+    const service = serviceOf(warning.service);
+    if (service !== undefined)
+      events.emit({ regarding: regardingOf(service), type: 'Warning', ...eventOf(warning, node) });
+  }
+}
