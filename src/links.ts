@@ -8,7 +8,7 @@ import { followKeys, followLans, forgetLans } from './links/lans.ts';
 import { followMesh, onMeshDatagram } from './links/mesh.ts';
 import { followPeers, haveLeft, leavePeers, onPeerDatagram, tickPeers } from './links/peers.ts';
 import type { Effects, LinksEffect, LinksEvent } from './links/report.ts';
-import { onSocket, reopen, socketsDueAt } from './links/socket.ts';
+import { onSocket, reopen } from './links/socket.ts';
 import { hearSpeaker } from './links/speakers.ts';
 import type { Links } from './links/state.ts';
 import type { Step, Tick } from './net/machine.ts';
@@ -94,6 +94,7 @@ function onDatagram(links: Links, event: PacketEvent & { on: 'datagram' }, tick:
     return;
   }
   for (const lan of heard.for) {
+    if (heard.statement.asks) lan.told.wholeAt = tick.now;
     giveOwner(links, lan, { on: 'told', statement: heard.statement }, tick, effects);
     followMesh(links, lan, tick, effects);
   }
@@ -147,7 +148,7 @@ function tellAnswers({ answers, changed }: Links, effects: Effects): void {
 }
 
 function schedule(links: Links): void {
-  let due = Math.min(links.peers.dueAt, socketsDueAt(links.sockets), links.keys.turnAt);
+  let due = Math.min(links.peers.dueAt, links.sockets.dueAt, links.keys.turnAt);
   for (const lan of links.lans.values()) due = Math.min(due, lanDueAt(lan));
   links.dueAt = Math.min(due, links.leaveBy);
 }

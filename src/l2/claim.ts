@@ -48,17 +48,25 @@ interface Part {
   octets: number;
 }
 
-/** The whole statement in datagrams, none above 1,200 octets. Rows must be in order. */
-export function encode(statement: Statement, key: Uint8Array): Uint8Array[] {
+/**
+ * The statement in datagrams, none above 1,200 octets. Rows must be in order. `isNews`: parts with no such row are left out,
+ * for what was told before of their ranges goes on to hold.
+ */
+export function encode(
+  statement: Statement,
+  key: Uint8Array,
+  isNews: (rows: readonly Row[]) => boolean = () => true,
+): Uint8Array[] {
   const parts = cutIntoParts(statement);
+  const datagrams: Uint8Array[] = [];
   let after: Ip | undefined;
-  return parts.map((part, at) => {
+  parts.forEach((part, at) => {
     // the last part speaks for all that follows; one that has only sightings for nothing
     const until = at === parts.length - 1 ? undefined : (part.rows.at(-1)?.ip ?? after);
-    const bytes = sign(encodePart(statement, part, at, after, until), key);
+    if (isNews(part.rows)) datagrams.push(sign(encodePart(statement, part, at, after, until), key));
     after = until;
-    return bytes;
   });
+  return datagrams;
 }
 
 function cutIntoParts(statement: Statement): Part[] {

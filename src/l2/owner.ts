@@ -122,19 +122,29 @@ function settle(segment: Segment, now: number, effects: Effects): void {
     segment.changed = true;
     markAll(segment);
   }
-  for (const ip of segment.pending) {
-    if ((segment.addresses.get(ip)?.dueAt ?? OFF) <= now) segment.dirty.add(ip);
-  }
+  if (segment.pendingAt <= now) gatherPending(segment, now);
   for (const ip of segment.dirty) {
     const address = segment.addresses.get(ip);
-    if (address !== undefined) judge(segment, address, now, effects);
+    if (address === undefined) continue;
+    judge(segment, address, now, effects);
+    segment.pendingAt = Math.min(segment.pendingAt, address.dueAt);
   }
   segment.dirty.clear();
   depart(segment, now, effects);
   tell(segment, now, effects);
-  for (const ip of segment.pending) due = Math.min(due, segment.addresses.get(ip)?.dueAt ?? OFF);
+  due = Math.min(due, segment.pendingAt);
   if (now < segment.readyAt) due = Math.min(due, segment.readyAt);
   segment.dueAt = Math.min(due, segment.tellAt, segment.sweepAt, segment.leaveBy);
+}
+
+/** Those that are due; and when the first of the others is. */
+function gatherPending(segment: Segment, now: number): void {
+  segment.pendingAt = OFF;
+  for (const ip of segment.pending) {
+    const due = segment.addresses.get(ip)?.dueAt ?? OFF;
+    if (due <= now) segment.dirty.add(ip);
+    else segment.pendingAt = Math.min(segment.pendingAt, due);
+  }
 }
 
 /** The rules, for one address. */

@@ -233,6 +233,8 @@ export interface Segment {
   readonly dirty: Set<Ip>;
   /** Addresses with a finite dueAt. */
   readonly pending: Set<Ip>;
+  /** The first of these, or earlier. */
+  pendingAt: number;
   /** All rows, in order, while nothing changed. */
   rows: readonly Row[] | undefined;
   sequence: number;
@@ -274,7 +276,7 @@ export function createSegment(node: string, link: string, incarnation: number, s
       suspects: new Map(),
       probeAt: -OFF,
     },
-    ...{ dirty: new Set(), pending: new Set(), rows: undefined, sequence: 0, changed: false },
+    ...{ dirty: new Set(), pending: new Set(), pendingAt: OFF, rows: undefined, sequence: 0, changed: false },
     ...{ tellAt: OFF, repeats: 0, lastToldAt: -OFF, sweepAt: OFF, unconfirmed: 0 },
     ...{ urgent: new Set(), dueAt: OFF, drops: {} },
   };

@@ -39,7 +39,8 @@ export function createLan(
             conflict: liveness.conflict,
           }),
     ...{ mesh: new Map(), stations: new Map(), meshDueAt: OFF, reviewAt: now, given: new Map(), wanted: undefined },
-    ...{ searchUntil: now + SEARCH_MS, searchAt: now, isUrgent: false, hasLeft: false },
+    ...{ searchUntil: now + SEARCH_MS, searchAt: now, nearAt: now, isUrgent: false, hasLeft: false },
+    told: { rows: new WeakMap(), head: '', wholeAt: -OFF },
   };
   openSocket(links.sockets, link, { framesOf: link }, 'layer2', effects);
   links.lans.set(link, lan);

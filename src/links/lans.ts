@@ -95,12 +95,15 @@ function followOwner(
     giveOwner(links, lan, { on: 'settings', settings: { failbackMs, conflict } }, tick, effects),
   );
   // whoever is not known is looked for when somebody may be there who was not
-  if (facts.carrier && lan.segment?.facts.carrier === false) lan.searchUntil = tick.now + SEARCH_MS;
-  whenNew(lan, 'speakers', speakers, () => {
-    lan.searchUntil = tick.now + SEARCH_MS;
-  });
+  if (facts.carrier && lan.segment?.facts.carrier === false) search(lan, tick);
+  whenNew(lan, 'speakers', speakers, () => search(lan, tick));
   whenNew(lan, 'facts', facts, () => giveOwner(links, lan, { on: 'link', facts }, tick, effects));
   whenNew(lan, 'serving', serving, () => giveOwner(links, lan, { on: 'serving', ready: serving }, tick, effects));
+}
+
+function search(lan: Lan, { now }: Tick): void {
+  lan.searchUntil = now + SEARCH_MS;
+  lan.searchAt = now;
 }
 
 function sameAddresses(a: Layer2Wanted | undefined, b: Layer2Wanted): boolean {

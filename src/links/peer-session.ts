@@ -51,6 +51,7 @@ export interface PeerSession {
 /** The socket of a well-known port, with the sessions that it is for. */
 export interface Listener {
   readonly hops: Path['hops'];
+  readonly vrf: string | undefined;
   readonly sessions: Map<number, PeerSession>;
 }
 
@@ -103,7 +104,7 @@ export function startPeerSession(
     session,
     dueAt: dueAt(session),
   };
-  const listening = peers.listeners.get(listener) ?? { hops, sessions: new Map() };
+  const listening = peers.listeners.get(listener) ?? { hops, vrf: wanted.vrf, sessions: new Map() };
   peers.listeners.set(listener, listening);
   listening.sessions.set(localDiscriminator, running);
   peer.running = running;

@@ -154,8 +154,9 @@ export function onPeerDatagram(peers: Peers, datagram: Datagram, tick: Tick, eff
   const listener = peers.listeners.get(datagram.socket);
   if (listener !== undefined) {
     const { from, to, link, ttl, bytes } = datagram;
-    const { hops, sessions } = listener;
-    const found = demultiplex({ hops, from: from.address, to, link, ttl, bytes }, sessions);
+    const { hops, sessions, vrf } = listener;
+    const over = link === vrf ? linkOf(sessions, from.address) : link;
+    const found = demultiplex({ hops, from: from.address, to, link: over ?? link, ttl, bytes }, sessions);
     if ('drop' in found) count(peers, found.drop);
     else give(peers, found.to, { on: 'packet', packet: found.packet, bytes, ttl }, tick, effects);
     return true;
@@ -163,6 +164,12 @@ export function onPeerDatagram(peers: Peers, datagram: Datagram, tick: Tick, eff
   const echoing = peers.echoing.get(datagram.socket);
   if (echoing !== undefined) onEcho(peers, echoing, datagram, tick, effects);
   return echoing !== undefined;
+}
+
+/** Of what came by a link of a VRF, the kernel may name the VRF alone. */
+function linkOf(sessions: ReadonlyMap<number, PeerSession>, remote: Ip): string | undefined {
+  for (const { path } of sessions.values()) if (path.remote === remote) return path.link;
+  return undefined;
 }
 
 /** With its full TTL it is the peer's, to be sent back; with less it is ours, come back. */

@@ -6,17 +6,20 @@ import type { ClaimDrop } from '../l2/claim.ts';
 import { decode, encode } from '../l2/claim.ts';
 import type { OwnerEffect } from '../l2/event.ts';
 import type { HearingDrop } from '../l2/hear.ts';
-import type { Statement } from '../l2/statement.ts';
+import type { Row, Statement } from '../l2/statement.ts';
 import type { Ip } from '../net/address.ts';
 import { familyOf, prefixOf } from '../net/address.ts';
 import type { Tick } from '../net/machine.ts';
 import type { PacketEvent } from '../net/packet-io.ts';
 import { isCurrent, sourceTo, speakersSocket } from './mesh.ts';
 import type { Effects } from './report.ts';
-import type { Lan, Links } from './state.ts';
+import type { Lan, Links, Told } from './state.ts';
 import type { LivenessWanted } from './wanted.ts';
 
 export const SEARCH_MS = 10_000;
+const OFTEN_MS = 500;
+const WHOLE_MS = 900;
+const NEWS_TIMES = 3;
 /** All hosts of the link: nobody has to join. */
 const ALL_HOSTS = { ipv4: '224.0.0.1' as Ip, ipv6: 'ff02::1' as Ip } as const;
 const TTL = 255;
@@ -34,7 +37,9 @@ export function tellSpeakers(
   const liveness = links.wanted.layer2?.liveness;
   const [key] = links.keys.claims;
   if (liveness === undefined || key === undefined) return;
-  const parts = encode(statement, key);
+  const isWhole = to !== undefined || over === 'any' || isWholeDue(lan.told, statement, tick);
+  const parts = encode(statement, key, (rows) => isNews(lan.told, rows) || isWhole);
+  if (parts.length === 0) parts.push(...encode(statement, key));
   const send = (address: Ip, via?: Lan): void => {
     const source = via === undefined ? undefined : sourceTo(via, address);
     if (via !== undefined && source === undefined) return;
@@ -49,6 +54,23 @@ export function tellSpeakers(
   else tellAnyWay(links, liveness, tick, send);
 }
 
+/** Not only the rows are news, or a second has passed: everybody is told everything, for words get lost. */
+function isWholeDue(told: Told, { rows: _, sequence: __, clock: ___, ...rest }: Statement, { now }: Tick): boolean {
+  const sightings = rest.sightings.map(({ sequence: ____, ...sighting }) => sighting);
+  const head = JSON.stringify({ ...rest, sightings });
+  if (head === told.head && now < told.wholeAt) return false;
+  told.head = head;
+  told.wholeAt = now + WHOLE_MS;
+  return true;
+}
+
+/** A row is told three times when it changed, and then with all others. */
+function isNews({ rows: told }: Told, rows: readonly Row[]): boolean {
+  if (!rows.some((row) => (told.get(row) ?? 0) < NEWS_TIMES)) return false;
+  for (const row of rows) told.set(row, (told.get(row) ?? 0) + 1);
+  return true;
+}
+
 type Send = (address: Ip, via?: Lan) => void;
 
 function tellSegment(lan: Lan, liveness: LivenessWanted, { now }: Tick, send: Send): void {
@@ -59,13 +81,16 @@ function tellSegment(lan: Lan, liveness: LivenessWanted, { now }: Tick, send: Se
     send(member.address, lan);
   }
   const missing = [...liveness.speakers].filter(([node]) => node !== lan.segment?.node && !known.has(node));
-  const isSearching = now < lan.searchUntil || now >= lan.searchAt;
   if (missing.length === 0) return;
+  const isSearching = now >= lan.searchAt;
+  const isNear = now >= lan.nearAt;
   for (const [, addresses] of missing) {
-    for (const ip of addresses) if (isSearching || isNextTo(lan, ip)) send(ip, lan);
+    for (const ip of addresses) if (isSearching || (isNear && isNextTo(lan, ip))) send(ip, lan);
   }
+  const often = now < lan.searchUntil;
+  if (isSearching || isNear) lan.nearAt = now + OFTEN_MS;
   if (!isSearching) return;
-  lan.searchAt = now + SEARCH_MS;
+  lan.searchAt = now + (often ? OFTEN_MS : SEARCH_MS);
   const own = lan.segment?.facts.address;
   if (own !== undefined) send(ALL_HOSTS[familyOf(own)], lan);
 }

@@ -5,7 +5,7 @@ import type { Path } from '../bfd/demultiplex.ts';
 import type { Session } from '../bfd/variables.ts';
 import type { Responder } from '../l2/responder.ts';
 import type { Segment } from '../l2/segment.ts';
-import type { Station } from '../l2/statement.ts';
+import type { Row, Station } from '../l2/statement.ts';
 import type { Ip } from '../net/address.ts';
 import { OFF } from '../net/machine.ts';
 import type { LinkState } from '../net/packet-io.ts';
@@ -65,12 +65,24 @@ export interface Lan {
   /** What its machines were given last, for each kind of event. */
   readonly given: Map<string, string>;
   wanted: Layer2Wanted | undefined;
-  /** Until when everybody who is not known there is looked for with every statement, and when again after that. */
+  /** Until when everybody who is not known there is looked for often; when that is due, and for those on its subnet. */
   searchUntil: number;
   searchAt: number;
+  nearAt: number;
+  readonly told: Told;
   /** Something was heard that changes the owner machine's mind at once. */
   isUrgent: boolean;
   hasLeft: boolean;
+}
+
+/** What of the statements there the others have had. */
+export interface Told {
+  /** How often a row was told as it is. */
+  readonly rows: WeakMap<Row, number>;
+  /** All but the rows. */
+  head: string;
+  /** When all rows are to be told again. */
+  wholeAt: number;
 }
 
 export interface MeshSession {

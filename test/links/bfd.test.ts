@@ -304,6 +304,11 @@ describe('links and sockets', () => {
     expect(stateOf(world, a, 'b')).toBe('Up');
     expect(a.sockets.get('bfd/3784/ipv4/red')?.options.device).toBe('red');
     expect(stateOf(world, a, 'plain')).toBeUndefined();
+    // the kernel may name the VRF instead of the link
+    const bytes = encode({ ...TOLD, yourDiscriminator: 0, state: 'AdminDown' });
+    const datagram = { from: { address: B, port: 50_000 }, to: A, link: 'red', ttl: 255, bytes };
+    world.give(a, { on: 'datagram', socket: 'bfd/3784/ipv4/red', ...datagram });
+    expect([stateOf(world, a, 'b'), view(world, a).bfdDrops]).toEqual(['Down', {}]);
   });
 
   it('a socket that is refused is said once with its error, tried again, and said to work', () => {

@@ -32,7 +32,7 @@ export function cluster(seed: number, count = 3, more: (at: number) => Port[] = 
   const world = new World(seed);
   const nodes = Array.from({ length: count }, (_, at) =>
     world.host(
-      `node-${String.fromCharCode(97 + at)}`,
+      at < 26 ? `node-${String.fromCharCode(97 + at)}` : `node-${at}`,
       port('eth0', 'lan', at + 1, `192.0.2.${at + 1}/24`, `fe80::${at + 1}/64`),
       ...more(at),
     ),

@@ -256,9 +256,9 @@ export class World {
     if (!arp.isArp(bytes)) return;
     const decoded = arp.decode(bytes);
     if ('drop' in decoded || port.mac === undefined) return;
-    const { operation, senderIp, senderMac, targetIp } = decoded.frame;
+    const { destination, operation, senderIp, senderMac, targetIp } = decoded.frame;
     if (operation === 'reply') {
-      host.answered.push({ at: this.now, ip: senderIp, mac: senderMac });
+      if (destination === port.mac) host.answered.push({ at: this.now, ip: senderIp, mac: senderMac });
       return;
     }
     const owns = host.ports.some(({ addresses }) => addresses.some((each) => each.ip === targetIp));
