@@ -11,6 +11,8 @@ export interface SpeakerObserved extends Observed, ApiObserved, Layer2Observed {
   /** Of what is announced; undefined before all was read once. */
   readonly ageMs: number | undefined;
   readonly isStale: boolean;
+  /** Undefined: nobody counts it. */
+  readonly throttledMs: number | undefined;
   /** Objects that cannot be read. */
   readonly unreadable: number;
 }
@@ -25,12 +27,19 @@ export const SPEAKER_METRICS: readonly Row<SpeakerObserved>[] = [
     name: 'fairway_knowledge_age_seconds',
     type: 'gauge',
     labels: [],
-    help: 'Time since the API server last said something of every kind that announcements depend on',
+    help: 'Age of what announcements depend on: 0 while every kind is watched, else since the first watch was lost',
     read: ({ ageMs }) => (ageMs === undefined ? [] : [{ labels: {}, value: ageMs / 1_000 }]),
   },
   single('knowledge_stale_bool', 'gauge', '1 while a kind cannot be read: what was known is announced', ({ isStale }) =>
     Number(isStale),
   ),
+  {
+    name: 'fairway_cpu_throttled_seconds_total',
+    type: 'counter',
+    labels: [],
+    help: 'Time that the container was stopped for having used up its processor time',
+    read: ({ throttledMs }) => (throttledMs === undefined ? [] : [{ labels: {}, value: throttledMs / 1_000 }]),
+  },
   single(
     'unreadable_objects',
     'gauge',

@@ -33,6 +33,7 @@ import { frrConfigurationName, SpeakerCaches } from './speaker-caches.ts';
 import { type MemberlistFlags, SpeakerLayer2 } from './speaker-layer2.ts';
 import { remarksOn } from './speaker-remarks.ts';
 import { SpeakerStatus } from './speaker-status.ts';
+import { Throttling } from './throttling.ts';
 
 export interface SpeakerProcessOptions {
   readonly version: string;
@@ -82,6 +83,7 @@ export class SpeakerProcess {
   readonly #queue: WriteQueue;
   readonly #status: SpeakerStatus;
   readonly #layer2: SpeakerLayer2;
+  readonly #throttling: Throttling;
   readonly #doors: (HttpDoor | HttpsDoor)[] = [];
   #local: HttpDoor | undefined;
   #surroundings: Surroundings = {};
@@ -103,6 +105,7 @@ export class SpeakerProcess {
       statusChanged: () => this.#status.mark(),
     });
     this.#knowledge = new Knowledge({ caches: this.#caches, isReady: () => this.ready, log, clock });
+    this.#throttling = new Throttling(log);
     this.#keeper = createKeeper({ bgpType, namespace, node });
     this.#announcer = new Announcer(node, options.listen, log, (report) => this.#layer2.hear(report));
     this.#queue = new WriteQueue({
@@ -287,6 +290,7 @@ export class SpeakerProcess {
       if (signal.aborted) return;
       if (this.#lookAround()) this.#gather.mark();
       this.#knowledge.say();
+      this.#throttling.look(this.#clock.now());
     }
   }
 
@@ -318,6 +322,7 @@ export class SpeakerProcess {
       ...{ writes: this.#queue.written, pending: this.#queue.pending, now: this.#clock.now() },
       kinds: all.map(({ plural, state }) => ({ kind: plural, state })),
       ageMs: this.#knowledge.ageMs,
+      throttledMs: this.#throttling.totalMs,
       isStale: this.#knowledge.problems.length > 0,
       unreadable: stores.reduce((sum, count) => sum + count, 0),
     };
