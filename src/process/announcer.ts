@@ -1,6 +1,7 @@
 // What one node announces, on real sockets: the speaker's machine driven, its reports logged and counted, wherever the
 // plan comes from. Owned by standalone (a folder) and by speaker-process (a cluster).
 
+import { setTimeout } from 'node:timers/promises';
 import type { PeerConfig } from '../bgp/peer.ts';
 import type { InForce } from '../config/in-force.ts';
 import { Drive } from '../io/drive.ts';
@@ -32,6 +33,8 @@ import { PacketHalf } from './packet-half.ts';
 
 /** Refused connections are counted one by one and logged at most so often. */
 const REFUSED_APART_MS = 1_000;
+/** A connection is closed within this, or its peer is gone. */
+const CLOSE_MS = 300;
 
 /** What the announcements follow from. */
 export interface Grounds {
@@ -107,16 +110,17 @@ export class Announcer {
   }
 
   /**
-   * Leaves all peers; done when every connection is closed. BFD goes first, on purpose (RFC 5880 §6.8.16): a router that
-   * keeps our routes over a restart must not take our silence for a broken path.
+   * Leaves all peers and hands its addresses over; done when every connection is closed. BGP goes first: a router that is
+   * to keep our routes over a restart drops them when BFD ends while the session still stands (FRR and BIRD do, AdminDown
+   * or not), and keeps them when it ends after.
    */
   async leave(): Promise<void> {
-    await this.packets.leave();
     const left = new Promise<void>((resolve) => {
       this.#left = resolve;
     });
     this.#handle({ on: 'leave' });
-    await left;
+    await Promise.race([left, setTimeout(CLOSE_MS, undefined, { ref: false })]);
+    await Promise.all([left, this.packets.leave()]);
     this.#tcp.end();
     this.#drive.end();
     this.#log.info({ op: 'leave' }, 'left all peers');

@@ -42,6 +42,8 @@ export interface BfdLines {
   /** Within FRR's `profile`, or within BIRD's `interface` and `multihop`. */
   readonly lines?: readonly string[];
   readonly gracefulRestart?: true;
+  /** How BIRD's BGP takes it; `bfd on;` unless told. */
+  readonly bfd?: string;
 }
 
 /** FRR with bfdd, whose sessions follow a profile of these lines. */
@@ -57,9 +59,9 @@ export function startFrrOn(lab: Lab, route: Route, { lines = [], ...more }: BfdL
 export function startBirdOn(
   lab: Lab,
   route: Route,
-  { lines = ['interval 100 ms; multiplier 3;'], ...more }: BfdLines = {},
+  { lines = ['interval 100 ms; multiplier 3;'], bfd = 'bfd on;', ...more }: BfdLines = {},
 ) {
   const where = route.hops === 'single' ? 'interface "*"' : 'multihop';
   const extra = ['protocol bfd {', ` ${where} { ${lines.join(' ')} };`, '}'];
-  return startBird(lab, { ...optionsOn(route, { extra: ['bfd on;'], ...more }), extra, kernel: false });
+  return startBird(lab, { ...optionsOn(route, { extra: [bfd], ...more }), extra });
 }

@@ -24,6 +24,7 @@ export interface BfdState {
   readonly waiting: string;
   readonly heldUntil: string | null;
   readonly authentication: string | null;
+  readonly bgp: { readonly strict: boolean; readonly waitsForBfd: boolean };
   readonly transmitIntervalMs: number | null;
   readonly detectionTimeMs: number | null;
   readonly echoIntervalMs: number | null;
