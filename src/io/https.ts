@@ -1,5 +1,6 @@
 // HTTPS that others call: webhooks (POST, asked by the API server) and metrics. Bounded in time, size and connections; the
-// certificate is changed under open connections. Who may ask is for the handler to judge.
+// certificate is changed under open connections. Who may ask is for the handler to judge; whatever is asked, the process
+// lives on.
 
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createSecureServer, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2';
@@ -7,6 +8,7 @@ import { createServer } from 'node:https';
 import type { Server, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SecureContextOptions } from 'node:tls';
+import { Connections } from './connections.ts';
 import { type Answer, text } from './http.ts';
 import { systemError } from './syscall.ts';
 import type { TlsOptions } from './tls-options.ts';
@@ -37,6 +39,8 @@ export interface HttpsOptions {
   /** Octets. */
   readonly longestBody?: number;
   readonly handle: (request: HttpsRequest) => Promise<Answer>;
+  /** `handle` could not: it was answered with 500. */
+  readonly unanswered: (fault: unknown, path: string) => void;
 }
 
 export interface HttpsDoor {
@@ -51,6 +55,7 @@ export interface HttpsDoor {
 
 const MOST_CONNECTIONS = 256;
 const PATIENCE_MS = 10_000;
+const HANDSHAKE_MS = 3_000;
 const DRAIN_MS = 2_000;
 /** etcd takes no larger object; an AdmissionReview may hold two. */
 const LONGEST_BODY = 8 << 20;
@@ -60,25 +65,22 @@ type Reply = ServerResponse | Http2ServerResponse;
 
 /** Rejects with a sentence when the address cannot be had or the key and certificate are of no use. */
 export async function serveHttps(options: HttpsOptions): Promise<HttpsDoor> {
-  const { host, port, tls, identity, http2 = false, longestBody = LONGEST_BODY, handle } = options;
+  const { host, port, tls, identity, http2 = false } = options;
   const context = (given: TlsIdentity): SecureContextOptions => ({ ...tls, cert: given.cert, key: given.key });
-  const listener = (request: Ask, response: Reply) => void answer(request, response, longestBody, handle);
-  const limits = { headersTimeout: PATIENCE_MS, requestTimeout: 3 * PATIENCE_MS, handshakeTimeout: PATIENCE_MS };
+  const connections = new Connections(MOST_CONNECTIONS);
+  const listener = (request: Ask, response: Reply) => void answer(request, response, connections, options);
+  const limits = { headersTimeout: PATIENCE_MS, requestTimeout: 3 * PATIENCE_MS, handshakeTimeout: HANDSHAKE_MS };
   const server = http2
     ? createSecureServer({ ...context(identity), ...limits, allowHTTP1: true }, listener)
     : createServer({ ...context(identity), ...limits, maxHeaderSize: 16_384 }, listener);
-  server.maxConnections = MOST_CONNECTIONS;
   // what does not speak TLS, or not ours, is no reason to end
   server.on('tlsClientError', (_, socket) => socket.destroy());
   server.on('clientError', (_, socket) => socket.destroy());
-  const sockets = new Set<Socket>();
-  server.on('connection', (socket: Socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-  });
+  server.on('connection', (socket: Socket) => connections.take(socket));
+  server.on('secureConnection', (socket) => connections.shaken(socket));
   const close = () => {
     server.close();
-    for (const socket of sockets) socket.destroy();
+    connections.close();
   };
   await listen(server, host, port);
   const bound = server.address();
@@ -108,16 +110,24 @@ function listen(server: Server, host: string | undefined, port: number): Promise
 async function answer(
   request: Ask,
   response: Reply,
-  longestBody: number,
-  handle: HttpsOptions['handle'],
+  connections: Connections,
+  { longestBody = LONGEST_BODY, handle, unanswered }: HttpsOptions,
 ): Promise<void> {
   request.on('error', () => undefined);
   response.on('error', () => undefined);
+  const { remoteAddress, remotePort } = request.socket;
   const body = await bodyOf(request, longestBody);
   if (body === undefined) return reply(response, text(413, `a request holds ${longestBody} octets at most\n`));
   const { method = 'GET', url = '/', headers } = request;
   const path = url.replace(/[?#].*$/, '');
-  reply(response, await handle({ method, path, authorization: headers.authorization ?? '', body }));
+  const answered = connections.answering({ remoteAddress, remotePort });
+  try {
+    reply(response, await handle({ method, path, authorization: headers.authorization ?? '', body }));
+  } catch (fault) {
+    unanswered(fault, path);
+    reply(response, text(500, 'cannot be answered\n'));
+  }
+  answered();
 }
 
 /** Undefined: too long; the rest is let go. One that breaks off is as far as it came, and nobody hears the answer. */

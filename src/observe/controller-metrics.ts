@@ -15,6 +15,8 @@ import {
 export interface ControllerObserved extends AllocatorObserved, ConfigurationObserved, ApiObserved {
   readonly leads: boolean;
   readonly rivals: number;
+  /** Requests to webhooks that ended in an error of ours. */
+  readonly unanswered: number;
 }
 
 export const CONTROLLER_METRICS: readonly Row<ControllerObserved>[] = [
@@ -29,6 +31,7 @@ export const CONTROLLER_METRICS: readonly Row<ControllerObserved>[] = [
   },
   single('controller_leading_bool', 'gauge', '1 while this replica leads', ({ leads }) => Number(leads)),
   single('controller_rivals', 'gauge', 'Controllers of another make that run beside', ({ rivals }) => rivals),
+  single('webhook_errors_total', 'counter', 'Reviews that failed for an error of ours', ({ unanswered }) => unanswered),
   ...API_METRICS,
 ];
 

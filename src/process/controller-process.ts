@@ -90,6 +90,8 @@ export class ControllerProcess {
   readonly #webhooks: WebhookDoor;
   readonly #counts = { updates: 0, updateErrors: 0 };
   readonly #doors: (HttpDoor | HttpsDoor)[] = [];
+  /** Requests to webhooks. */
+  #unanswered = 0;
   #owner: Owner | undefined;
   #session: Session | undefined;
   #last: Round | undefined;
@@ -200,6 +202,11 @@ export class ControllerProcess {
       context: { api: this.#api, bgpType, namespace },
       opened: (port) => this.#log.info({ op: 'webhook', port }, 'serving webhooks'),
       failed: (error) => this.#log.error({ op: 'webhook', error }, 'webhooks are not served'),
+      unanswered: (fault, path) => {
+        this.#unanswered++;
+        const error = fault instanceof Error ? (fault.stack ?? fault.message) : String(fault);
+        this.#log.error({ op: 'webhook', path, error }, 'a review could not be answered');
+      },
     });
   }
 
@@ -377,8 +384,7 @@ export class ControllerProcess {
         loaded: this.#last?.config !== undefined,
         stale: this.#last?.refused !== undefined,
       },
-      writes: this.#queue.written,
-      pending: this.#queue.pending,
+      ...{ writes: this.#queue.written, pending: this.#queue.pending, unanswered: this.#unanswered },
       now: this.#clock.now(),
       kinds: this.#caches.all.map(({ plural, state }) => ({ kind: plural, state })),
     };

@@ -39,6 +39,7 @@ export async function openMetricsDoor(options: MetricsDoorOptions): Promise<Http
     ...(host !== undefined && { host }),
     longestBody: 0,
     handle: (request) => answerScrape(guard, PATH, request, read),
+    unanswered: (fault) => failed('metrics could not be told', String(fault)),
   });
   if (certificates === '') return door;
   const end = followIdentity(certificates, door.identify, (text) => failed('the old certificate stays', text));

@@ -5,7 +5,7 @@ import { json, text } from '../io/http.ts';
 import { type HttpsDoor, type HttpsOptions, serveHttps, type TlsIdentity } from '../io/https.ts';
 import { answerWebhook, type WebhookContext } from '../k8s/webhook.ts';
 
-export interface WebhookDoorOptions extends Pick<HttpsOptions, 'host' | 'port' | 'tls' | 'http2'> {
+export interface WebhookDoorOptions extends Pick<HttpsOptions, 'host' | 'port' | 'tls' | 'http2' | 'unanswered'> {
   readonly context: WebhookContext;
   /** It is open; or the address cannot be had. */
   readonly opened: (port: number) => void;

@@ -3,6 +3,7 @@
 import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect as connectHttp2 } from 'node:http2';
 import { request } from 'node:https';
+import { connect as connectTcp, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
@@ -27,6 +28,7 @@ async function open(more: Partial<HttpsOptions> = {}): Promise<HttpsDoor> {
   const door = await serveHttps({
     ...{ host: '127.0.0.1', port: 0, tls: TLS, identity: first },
     handle: async ({ method, path, authorization, body }) => text(200, `${method} ${path} ${authorization} ${body}`),
+    unanswered: () => undefined,
     ...more,
   });
   doors.push(door);
@@ -136,6 +138,98 @@ describe('HTTPS', () => {
     answer();
     expect((await late).body).toBe('late');
     await drained;
+  });
+
+  it.each([
+    [
+      'throws at once',
+      () => {
+        throw new RangeError('too deep');
+      },
+    ],
+    [
+      'throws later',
+      async () => {
+        throw new RangeError('too deep');
+      },
+    ],
+    ['throws what is no error', () => Promise.reject('too deep')],
+  ] as const)('answers 500 and lives on where the handler %s', async (_, fail) => {
+    const faults: unknown[] = [];
+    const handle = (request: { path: string }) =>
+      request.path === '/bad' ? fail() : Promise.resolve(text(200, 'well'));
+    const { port } = await open({ handle, unanswered: (fault, path) => faults.push([String(fault), path]) });
+    expect((await ask(port, first?.cert ?? '', '/bad')).status).toBe(500);
+    expect(faults).toEqual([[expect.stringContaining('too deep'), '/bad']]);
+    expect((await ask(port, first?.cert ?? '', '/')).body).toBe('well');
+  });
+
+  describe('to whom more connections come than it takes', () => {
+    const sockets: Socket[] = [];
+    afterEach(() => {
+      for (const socket of sockets.splice(0)) socket.destroy();
+    });
+
+    /** From an address of their own, doing nothing. */
+    async function crowd(port: number, count: number, localAddress: string, tls = false): Promise<readonly Socket[]> {
+      const where = { host: '127.0.0.1', port, localAddress };
+      const some = Array.from({ length: count }, () => {
+        const socket = tls ? connect({ ...where, rejectUnauthorized: false }) : connectTcp(where);
+        return socket.on('error', () => undefined);
+      });
+      sockets.push(...some);
+      const event = tls ? 'secureConnect' : 'connect';
+      await Promise.all(some.map((socket) => new Promise((resolve) => socket.once(event, resolve))));
+      return some;
+    }
+    const isClosed = (socket: Socket | undefined) => socket?.destroyed === true || socket?.readyState === 'closed';
+
+    it.each([
+      ['say nothing', false],
+      ['say no more than TLS', true],
+    ])('answers others while 300 %s', async (_, tls) => {
+      const { port } = await open();
+      await crowd(port, 300, '127.0.0.2', tls);
+      expect((await ask(port, first?.cert ?? '', '/')).status).toBe(200);
+    });
+
+    it('answers one who has as many himself', async () => {
+      const { port } = await open();
+      await crowd(port, 300, '127.0.0.1');
+      expect((await ask(port, first?.cert ?? '', '/')).status).toBe(200);
+    });
+
+    it('lets the oldest without TLS of the most go, nobody’s few, and none that is being answered', async () => {
+      let answer = (): void => undefined;
+      const asked = new Promise<void>((resolve) => {
+        answer = resolve;
+      });
+      let began = 0;
+      const handle = async () => {
+        began++;
+        await asked;
+        return text(200, 'late');
+      };
+      const { port } = await open({ handle });
+      const late = ask(port, first?.cert ?? '', '/');
+      await until('it is asked', () => began === 1 || undefined);
+      const [few] = await crowd(port, 1, '127.0.0.3');
+      const [shaken] = await crowd(port, 1, '127.0.0.2', true);
+      const many = await crowd(port, 253, '127.0.0.2');
+      await crowd(port, 2, '127.0.0.2');
+      await until('the two oldest are closed', () => (isClosed(many[0]) && isClosed(many[1])) || undefined);
+      expect([few, shaken, many[2]].map(isClosed)).toEqual([false, false, false]);
+      answer();
+      expect((await late).body).toBe('late');
+    });
+
+    it('gives who does not shake hands three seconds', async () => {
+      const { port } = await open();
+      const began = performance.now();
+      const [socket] = await crowd(port, 1, '127.0.0.2');
+      await until('it is closed', () => isClosed(socket) || undefined);
+      expect(performance.now() - began).toBeLessThan(5_000);
+    });
   });
 
   it('says which port cannot be had', async () => {
