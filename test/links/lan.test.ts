@@ -9,7 +9,7 @@ import type { Statement } from '../../src/l2/statement.ts';
 import { stationOf } from '../../src/l2/statement.ts';
 import type { LinksReport } from '../../src/links.ts';
 import type { Mac } from '../../src/net/address.ts';
-import { answerers, cluster, isServing, nodeOf, orderOf, publish, startAll, VIP, viewOf, watch } from './lan.ts';
+import { answerers, cluster, nodeOf, orderOf, publish, startAll, VIP, viewOf, watch } from './lan.ts';
 import type { Host, Port } from './world.ts';
 import { ip, port } from './world.ts';
 
