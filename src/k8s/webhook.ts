@@ -59,6 +59,8 @@ const WEBHOOKS: Readonly<Record<string, Webhook>> = {
 };
 const CONVERT = '/convert';
 const PAGE = 500;
+/** Lists and maps within each other; our kinds and what the API server keeps about them have a dozen. */
+const DEEPEST = 100;
 
 /** The object to be sent back (status 200), or why the request makes no sense. */
 export type WebhookAnswer = { readonly answer: object } | { readonly status: 400 | 404; readonly text: string };
@@ -73,6 +75,7 @@ export async function answerWebhook(context: WebhookContext, path: string, body:
   } catch {
     return { status: 400, text: 'the body is no JSON\n' };
   }
+  if (isDeeper(review, DEEPEST)) return { status: 400, text: `the body is more than ${DEEPEST} levels deep\n` };
   const { apiVersion, kind, request } = asObject(review);
   const { uid } = asObject(request);
   if (typeof uid !== 'string') return { status: 400, text: 'no review with a request.uid\n' };
@@ -92,7 +95,8 @@ async function admit(context: WebhookContext, webhook: Webhook, request: Json): 
   if (operation === undefined)
     return refusedAs(400, `no operation that is reviewed: ${JSON.stringify(request['operation'])}`);
   const object = identify(operation === 'DELETE' ? request['oldObject'] : request['object'], webhook.own);
-  if (object === undefined) return refusedAs(400, 'the request holds no object');
+  if (object === undefined)
+    return refusedAs(400, 'the request holds no object with a metadata.name, and texts as apiVersion and kind');
   const candidate = readResource(object);
   if (candidate === undefined || 'invalid' in candidate)
     return refusedAs(400, candidate?.invalid.message ?? `${object.kind} is no kind that is reviewed here`);
@@ -172,8 +176,20 @@ function identify(raw: unknown, kind: Kind): ApiObject | undefined {
   const object = asObject(raw);
   const metadata = asObject(object['metadata']);
   if (typeof metadata['name'] !== 'string') return undefined;
-  const naming = { apiVersion: apiVersionOf(kind), kind: kind.kind };
-  return { ...naming, ...object, metadata: metadata as ApiObject['metadata'] };
+  const naming = { apiVersion: apiVersionOf(kind), kind: kind.kind, ...object };
+  if (typeof naming.apiVersion !== 'string' || typeof naming.kind !== 'string') return undefined;
+  return { ...naming, metadata: metadata as ApiObject['metadata'] };
+}
+
+/** Level by level: what is too deep for that is too deep for a stack. */
+function isDeeper(json: unknown, most: number): boolean {
+  const isNested = (value: unknown): value is object => typeof value === 'object' && value !== null;
+  let level = [json].filter(isNested);
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth === most) return true;
+    level = level.flatMap((each) => Object.values(each).filter(isNested));
+  }
+  return false;
 }
 
 function nameOf({ value }: Resource): string {

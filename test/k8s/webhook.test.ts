@@ -214,6 +214,46 @@ describe('the door', () => {
         answer: { response: { uid: 'u', allowed: false, status: { code: 400 } } },
       });
   });
+
+  it.each([
+    { apiVersion: 5 },
+    { apiVersion: ['metallb.io/v1beta2'] },
+    { kind: 5 },
+    { kind: null },
+    { apiVersion: null },
+  ])('answers an object whose naming is no text: %j', async (naming) => {
+    const { context } = contextWith({});
+    const object = { ...whole('BGPPeer', 'v1beta2', peer('p', '10.0.0.1')), ...naming };
+    const message = expect.stringContaining('texts as apiVersion and kind');
+    for (const operation of ['CREATE', 'DELETE'])
+      expect(
+        await answerWebhook(
+          context,
+          `${PREFIX}v1beta2-bgppeer`,
+          review({ uid: 'u', operation, object, oldObject: object }),
+        ),
+      ).toMatchObject({ answer: { response: { allowed: false, status: { code: 400, message } } } });
+  });
+
+  const TOO_DEEP = 'the body is more than 100 levels deep\n';
+  it.each([101, 5_000, 100_000])('takes nothing that is %d levels deep', async (levels) => {
+    const { context } = contextWith({});
+    const deep = `${'{"a":'.repeat(levels - 5)}1${'}'.repeat(levels - 5)}`;
+    const version = (number: number) => `"apiVersion":"metallb.io/v1beta${number}"`;
+    const object = `{${version(2)},"kind":"BGPPeer","metadata":{"name":"x"},"spec":{"password":${deep}}}`;
+    const bodies = {
+      '/convert': `{"request":{"uid":"u","desiredAPIVersion":"metallb.io/v1beta1","objects":[${object}]}}`,
+      [`${PREFIX}v1beta2-bgppeer`]: `{"request":{"uid":"u","operation":"CREATE","object":{"x":[${object}]}}}`,
+    };
+    for (const [path, body] of Object.entries(bodies))
+      expect(await answerWebhook(context, path, body)).toMatchObject({ status: 400, text: TOO_DEEP });
+  });
+
+  it('takes what is a hundred levels deep', async () => {
+    const { context } = contextWith({});
+    const body = `{"request":{"uid":"u","x":${'['.repeat(98)}${']'.repeat(98)}}}`;
+    expect(await answerWebhook(context, '/convert', body)).toMatchObject({ answer: { response: { uid: 'u' } } });
+  });
 });
 
 describe('conversion', () => {
