@@ -1,10 +1,11 @@
 // Leader election on a coordination.k8s.io Lease, as client-go's leaderelection does it, so that one of several replicas
 // writes. Clocks of different machines are never compared: a lease has expired when *we* have not seen it change for as
 // long as it says. A leader stops believing in itself well before the others may take over (`leads`, the fence of
-// `write`). Without the right to Leases there is one replica, which leads with a warning. Run by the controller.
+// `write`). Without the right to Leases there is one replica, which leads with a warning until the right is there. Run by
+// the controller.
 
 import type { Api, CallOptions, Target } from './api.ts';
-import { ApiError } from './api-error.ts';
+import { ApiError, isTransient } from './api-error.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { LEASES } from './kind.ts';
 import type { Tell } from './report.ts';
@@ -13,10 +14,8 @@ import type { Tell } from './report.ts';
 const [DURATION_MS, RENEW_MS, RETRY_MS] = [15_000, 10_000, 2_000];
 /** Who waits looks sooner than the leader renews, so that a lease that was released is taken within 2 s. */
 const LOOK_SHARE = [0.5, 0.75] as const;
-/** An API server that just started forbids what it will allow: its roles are not read yet. */
-const FORBIDDEN_TIMES = 3;
-/** Rights may come later, and with them another replica. */
-const ALONE_LOOK_MS = 30_000;
+/** An API server that just started forbids what it will allow: its roles are not read yet. As long as a lease holds, too. */
+const FORBIDDEN_MS = 15_000;
 
 export interface LeaseOptions {
   readonly api: Api;
@@ -53,7 +52,8 @@ export class Lease {
   /** When the request began that made or kept us leader. */
   #renewedAt: number | undefined;
   #alone = false;
-  #forbidden = 0;
+  /** Since when it was forbidden each time that we asked. */
+  #forbiddenAt: number | undefined;
   #wasAllowed = false;
   #told = '';
   #announced = false;
@@ -69,6 +69,12 @@ export class Lease {
     return this.#renewedAt !== undefined && this.#options.clock.now() - this.#renewedAt < RENEW_MS;
   }
 
+  /** For how long from now nobody else may lead, ms. A leader stops before that. */
+  get restMs(): number {
+    if (this.#alone) return Number.POSITIVE_INFINITY;
+    return this.#renewedAt === undefined ? 0 : Math.max(0, this.#renewedAt + DURATION_MS - this.#options.clock.now());
+  }
+
   /** Who leads, as far as we saw. */
   get holder(): string {
     return this.leads() ? this.#options.identity : (this.#seen?.spec.holderIdentity ?? '');
@@ -82,8 +88,7 @@ export class Lease {
       await this.#round(signal);
       const [low, high] = LOOK_SHARE;
       const share = this.#renewedAt === undefined ? low + (high - low) * clock.random() : 1;
-      const period = this.#alone ? ALONE_LOOK_MS : RETRY_MS * share;
-      await clock.sleep(Math.max(0, began + period - clock.now()), signal);
+      await clock.sleep(Math.max(0, began + RETRY_MS * share - clock.now()), signal);
     }
     await this.#release();
   }
@@ -92,7 +97,7 @@ export class Lease {
     const startedAt = this.#options.clock.now();
     try {
       const holds = await this.#acquireOrRenew(startedAt, signal);
-      this.#forbidden = 0;
+      this.#forbiddenAt = undefined;
       this.#wasAllowed = true;
       this.#alone = false;
       this.#renewedAt = holds ? startedAt : undefined;
@@ -107,9 +112,12 @@ export class Lease {
 
   #failed(fault: ApiError): void {
     const { tell, clock } = this.#options;
-    this.#forbidden = fault.status === 403 ? this.#forbidden + 1 : 0;
+    this.#forbiddenAt = fault.status === 403 ? (this.#forbiddenAt ?? clock.now()) : undefined;
+    // who may ask may meet another one who may; a server in trouble says nothing of rights
+    if (fault.status !== 403 && !isTransient(fault)) this.#alone = false;
+    const isForbidden = this.#forbiddenAt !== undefined && clock.now() - this.#forbiddenAt >= FORBIDDEN_MS;
     // nobody can hold what nobody may touch; once we could, others still can
-    if (this.#forbidden >= FORBIDDEN_TIMES && !this.#wasAllowed && !this.#alone) {
+    if (isForbidden && !this.#wasAllowed && !this.#alone) {
       this.#alone = true;
       tell({ is: 'leading-alone', text: `${fault.message}; until then only one replica may run` });
     }

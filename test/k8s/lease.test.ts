@@ -198,17 +198,82 @@ describe('a lease', () => {
     const a = replica('a');
     await settle();
     expect(a.lease.leads()).toBe(false);
+    const from = door.clock.now();
     await watch('a leads alone', () => a.lease.leads(), a);
-    expect(door.fake.seen).toHaveLength(3);
+    // longer than an API server needs that just started
+    expect(door.clock.now() - from).toBeGreaterThanOrEqual(15_000);
+    expect(door.clock.now() - from).toBeLessThan(17_000);
     expect(a.reports.at(-1)).toMatchObject({
       is: 'leading-alone',
       text: expect.stringMatching(/controller has no right to get leases.*only one replica may run$/),
     });
     door.fake.mend();
+    const mended = door.clock.now();
     const taken: (seen: Seen) => boolean = ({ method }) => method === 'POST';
     await watch('it is joined', () => door.fake.seen.some(taken), a);
+    expect(door.clock.now() - mended).toBeLessThanOrEqual(2_100);
     expect(a.changes).toEqual([true]);
     expect(spec()).toMatchObject({ holderIdentity: 'a' });
+  });
+
+  it('is not led without by two, where an API server that just started forbids it for some seconds', async () => {
+    await open();
+    const forbidden = { status: 403, body: statusOf(403, 'Forbidden', 'User "x" cannot get resource') };
+    door.fake.fail(() => true, forbidden, 1_000);
+    const [a, b] = [replica('a'), replica('b')];
+    const from = door.clock.now();
+    await watch('ten seconds', () => door.clock.now() - from > 10_000, a, b);
+    door.fake.mend();
+    await watch('one leads', () => a.lease.leads() || b.lease.leads(), a, b);
+    const then = door.clock.now();
+    await watch('a minute', () => door.clock.now() - then > 60_000, a, b);
+    expect([...a.reports, ...b.reports].filter(({ is }) => is === 'leading-alone')).toEqual([]);
+  });
+
+  it('ends the lead of all but one within 2 s of the moment it is allowed', async () => {
+    await open();
+    const forbidden = { status: 403, body: statusOf(403, 'Forbidden', 'User "x" cannot get resource') };
+    door.fake.fail(() => true, forbidden, 1_000);
+    const [a, b] = [replica('a'), replica('b')];
+    await door.pass('both lead, as they were warned', () => a.lease.leads() && b.lease.leads(), 100);
+    door.fake.mend();
+    const from = door.clock.now();
+    await door.pass('one of them stops', () => !(a.lease.leads() && b.lease.leads()), 100);
+    expect(door.clock.now() - from).toBeLessThanOrEqual(2_100);
+    const then = door.clock.now();
+    await watch('a minute', () => door.clock.now() - then > 60_000, a, b);
+    expect([...a.changes, ...b.changes].filter(Boolean)).toHaveLength(2);
+  });
+
+  it('that is forbidden goes on being so while the server is in trouble, and not when it gives another answer', async () => {
+    await open();
+    const forbidden = { status: 403, body: statusOf(403, 'Forbidden', 'User "x" cannot get resource') };
+    door.fake.fail(() => true, forbidden, 1_000);
+    const a = replica('a');
+    await watch('a leads alone', () => a.lease.leads(), a);
+    door.fake.mend();
+    door.fake.fail(() => true, { status: 503 }, 1_000);
+    const from = door.clock.now();
+    await watch('ten seconds of trouble', () => door.clock.now() - from > 10_000, a);
+    expect(a.changes).toEqual([true]);
+    door.fake.mend();
+    door.fake.fail(() => true, { status: 422 }, 1_000);
+    await watch('a stops', () => !a.lease.leads(), a);
+    expect(a.changes).toEqual([true, false]);
+  });
+
+  it('holds for the rest of 15 s from when its renewal was asked for', async () => {
+    await open();
+    const a = replica('a');
+    expect(a.lease.restMs).toBe(0);
+    await watch('a leads', () => a.lease.leads(), a);
+    await settle();
+    const rest = a.lease.restMs;
+    expect(rest).toBeLessThanOrEqual(15_000);
+    expect(rest).toBeGreaterThan(12_800);
+    door.fake.fail(() => true, { status: 500 }, 1_000);
+    await door.clock.advance(9_000 - (15_000 - rest));
+    expect([a.lease.leads(), a.lease.restMs]).toEqual([true, 6_000]);
   });
 
   it('is not taken for forbidden when it was allowed before', async () => {
