@@ -2,8 +2,8 @@
 // are MetalLB's where it has them. Pure. Called by process/layer2.
 
 import type { LinksReport } from '../links/report.ts';
-import { differences } from '../net/revised-map.ts';
 import type { Plan, ServicePlan } from '../plan/plan.ts';
+import type { ServiceKey } from '../plan/snapshot.ts';
 import type { Line } from './log.ts';
 
 /** Undefined: nothing of layer 2, or told otherwise. */
@@ -98,26 +98,34 @@ const WORTH_A_LINE: ReadonlySet<string> = new Set(['stranger', 'noInterface', 'o
 
 /** Services that this node answers for from now on, or no longer; both maps as they are served. */
 export function* linesOfLayer2Services(before: Plan['services'], after: Plan['services']): Generator<Line> {
-  for (const service of differences(before, after) ?? new Set([...before.keys(), ...after.keys()])) {
-    const [last, now] = [before.get(service), after.get(service)];
-    if (last === now) continue;
-    const [was, is] = [answeredBy(last), answeredBy(now)];
-    if (is !== '' && is !== was)
-      yield line('info', 'serviceAnnounced', 'service has IP, announcing', {
-        service,
-        ips: is.split(' '),
-        pool: now?.pool,
-      });
-    if (is !== '') continue;
-    const { reason, message } =
-      now === undefined || 'announced' in now.layer2
-        ? { reason: 'serviceDeleted', message: undefined }
-        : now.layer2.withheld;
-    const fields = { service, ips: (was || (now?.ips ?? []).join(' ')).split(' '), reason, error: message };
-    if (was !== '') yield line('info', 'serviceWithdrawn', 'withdrawing service announcement', fields);
-    else if (WORTH_A_LINE.has(reason) && reasonOf(last) !== reason)
-      yield line('warn', 'serviceNotAnnounced', 'not announcing', fields);
+  for (const [service, now] of after) {
+    const last = before.get(service);
+    if (last !== now) yield* linesOfService(service, last, now);
   }
+  for (const [service, last] of before) if (!after.has(service)) yield* linesOfService(service, last, undefined);
+}
+
+function* linesOfService(
+  service: ServiceKey,
+  last: ServicePlan | undefined,
+  now: ServicePlan | undefined,
+): Generator<Line> {
+  const [was, is] = [answeredBy(last), answeredBy(now)];
+  if (is !== '' && is !== was)
+    yield line('info', 'serviceAnnounced', 'service has IP, announcing', {
+      service,
+      ips: is.split(' '),
+      pool: now?.pool,
+    });
+  if (is !== '') return;
+  const { reason, message } =
+    now === undefined || 'announced' in now.layer2
+      ? { reason: 'serviceDeleted', message: undefined }
+      : now.layer2.withheld;
+  const fields = { service, ips: (was || (now?.ips ?? []).join(' ')).split(' '), reason, error: message };
+  if (was !== '') yield line('info', 'serviceWithdrawn', 'withdrawing service announcement', fields);
+  else if (WORTH_A_LINE.has(reason) && reasonOf(last) !== reason)
+    yield line('warn', 'serviceNotAnnounced', 'not announcing', fields);
 }
 
 /** Addresses, apart by a blank. */

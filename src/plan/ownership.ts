@@ -54,7 +54,6 @@ export function asServed(
   services: Plan['services'],
   ownership: Ownership | undefined,
 ): Plan['services'] {
-  const serving = ownership?.serving;
   const made = new Map<ServiceKey, Made>();
   const served = new Map<ServiceKey, ServicePlan>();
   for (const [key, from] of services) {
@@ -62,13 +61,8 @@ export function asServed(
       served.set(key, from);
       continue;
     }
-    const standings = from.candidacies.map(({ ip }) => ownership?.standings.get(ip));
     const before = memory.made.get(key);
-    const same =
-      before?.from === from &&
-      before.serving === serving &&
-      before.standings.every((each, at) => each === standings[at]);
-    const one = same ? before : { from, serving, standings, plan: { ...from, layer2: halfOf(from, ownership) } };
+    const one = before !== undefined && isCurrent(before, from, ownership) ? before : make(from, ownership);
     made.set(key, one);
     served.set(key, one.plan);
   }
@@ -77,8 +71,20 @@ export function asServed(
   return memory.served;
 }
 
+function make(from: ServicePlan, ownership: Ownership | undefined): Made {
+  const standings = from.candidacies.map(({ ip }) => ownership?.standings.get(ip));
+  return { from, serving: ownership?.serving, standings, plan: { ...from, layer2: halfOf(from, ownership) } };
+}
+
+function isCurrent(made: Made, from: ServicePlan, ownership: Ownership | undefined): boolean {
+  if (made.from !== from || made.serving !== ownership?.serving) return false;
+  return from.candidacies.every(({ ip }, at) => ownership?.standings.get(ip) === made.standings[at]);
+}
+
 function isSame(a: Plan['services'], b: Plan['services']): boolean {
-  return a.size === b.size && [...b].every(([key, plan]) => a.get(key) === plan);
+  if (a.size !== b.size) return false;
+  for (const [key, plan] of b) if (a.get(key) !== plan) return false;
+  return true;
 }
 
 function halfOf({ candidacies, layer2 }: ServicePlan, ownership: Ownership | undefined): ServicePlan['layer2'] {

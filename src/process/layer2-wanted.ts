@@ -5,7 +5,6 @@ import type { Pool } from '../config/config.ts';
 import type { Layer2Address, Layer2Wanted, LivenessWanted } from '../links/wanted.ts';
 import {
   bitsOf,
-  compareAddresses,
   type Family,
   familyOf,
   type Ip,
@@ -14,6 +13,7 @@ import {
   type Prefix,
   rangeOfPrefix,
 } from '../net/address.ts';
+import type { Candidate } from '../plan/elect.ts';
 import type { Candidacy, Plan } from '../plan/plan.ts';
 
 /** By flags, and by where the process runs. */
@@ -36,16 +36,17 @@ export interface Layer2Grounds {
   readonly metallb: ReadonlySet<string>;
 }
 
-/** Undefined: layer 2 has nothing to do here. Addresses are sorted. */
+/** Undefined: layer 2 has nothing to do here. Addresses are in no order that means anything. */
 export function layer2Wanted(grounds: Layer2Grounds): Layer2Wanted | undefined {
   const { plan, settings, established, liveness, metallb } = grounds;
   if (plan.candidacies.length === 0) return undefined;
-  const byAddress = Map.groupBy(plan.candidacies, ({ ip }) => ip);
-  const addresses = [...byAddress].map(([ip, shares]) => addressFor(ip, shares, established, metallb));
+  const addresses: Layer2Address[] = [];
+  for (const [ip, shares] of Map.groupBy(plan.candidacies, (candidacy) => candidacy.ip))
+    addresses.push(addressFor(ip, shares, established, metallb));
   const { excluded, announcements, conflict, failbackMs } = settings;
   return {
     ...{ node: plan.node, excluded, announcements },
-    addresses: addresses.sort((a, b) => compareAddresses(a.ip, b.ip)),
+    addresses,
     ...(liveness !== undefined && { liveness: { ...liveness, conflict, failbackMs } }),
   };
 }
@@ -60,6 +61,11 @@ function addressFor(
   established: ReadonlySet<Ip>,
   metallb: ReadonlySet<string>,
 ): Layer2Address {
+  const [only, another] = shares;
+  if (only !== undefined && another === undefined) {
+    const { candidates, interfaces } = only;
+    return { ip, candidates, interfaces, foreign: isForeign(candidates, metallb), established: established.has(ip) };
+  }
   const [first, ...others] = shares.toSorted((a, b) => (a.service < b.service ? -1 : 1));
   const order = first?.candidates ?? [];
   const common = order.filter(({ node }) =>
@@ -70,9 +76,13 @@ function addressFor(
   return {
     ...{ ip, candidates },
     interfaces: isEverywhere ? [] : [...new Set(shares.flatMap(({ interfaces }) => interfaces))].sort(),
-    foreign: candidates.some(({ node }) => metallb.has(node)),
+    foreign: isForeign(candidates, metallb),
     established: established.has(ip),
   };
+}
+
+function isForeign(candidates: readonly Candidate[], metallb: ReadonlySet<string>): boolean {
+  return metallb.size > 0 && candidates.some(({ node }) => metallb.has(node));
 }
 
 /** Of each family. */
@@ -84,7 +94,7 @@ const LOOKED_AT = 1_024;
  * Addresses of pools that nobody has: whoever answers for them answers for everything. From the end, for addresses are
  * given out from the start. Fewer where pools are full.
  */
-export function controlsOf(pools: readonly Pool[], taken: ReadonlySet<string>): readonly Ip[] {
+export function controlsOf(pools: readonly Pool[], taken: ReadonlySet<Ip>): readonly Ip[] {
   const prefixes = pools.flatMap(({ l2Advertisements, addresses }) =>
     l2Advertisements.length === 0 ? [] : addresses.flatMap(({ cidrs }) => cidrs),
   );
@@ -96,7 +106,7 @@ export function controlsOf(pools: readonly Pool[], taken: ReadonlySet<string>): 
   return found;
 }
 
-function freeOf(prefix: Prefix, taken: ReadonlySet<string>): readonly Ip[] {
+function freeOf(prefix: Prefix, taken: ReadonlySet<Ip>): readonly Ip[] {
   const { family, first, last } = rangeOfPrefix(prefix);
   const free: Ip[] = [];
   for (

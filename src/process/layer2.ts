@@ -155,7 +155,8 @@ export class Layer2 {
   /** Another plan. */
   #settle(plan: Plan, config: Config | undefined, established: Layer2Grounds['established']): void {
     this.#plan = plan;
-    const taken = new Set([...plan.services.values()].flatMap(({ ips }) => ips));
+    const taken = new Set<Ip>();
+    for (const { ips } of plan.services.values()) for (const ip of ips) taken.add(ip);
     const before = this.#established ?? new Set([...established()].flatMap((text) => parseIp(text) ?? []));
     // what was given up and is given again is as new
     const kept = [...before].filter((ip) => taken.has(ip));

@@ -105,7 +105,7 @@ describe('what is wanted', () => {
         }),
         'n1',
       ).candidacies[0]?.candidates;
-    expect(stage.follow('n1', web('b', B), web('a', A))).toEqual({
+    expect(stage.follow('n1', web('a', A), web('b', B))).toEqual({
       ...{ node: 'n1', excluded: ['^lo$'], announcements: { framesPerSecond: 500, refreshMs: 60_000 } },
       addresses: [A, B].map((address) => ({
         ...{ ip: address, interfaces: [], foreign: false, established: true },
@@ -291,7 +291,7 @@ describe('what the packet thread tells', () => {
 });
 
 describe('a view of the packet thread', () => {
-  const responder = { link: 'eth0', answers: [], queued: 0, askers: 0, counters: {}, drops: {} };
+  const responder = { link: 'eth0', answers: [], queued: 0, paced: 0, askers: 0, counters: {}, drops: {} };
   const member = { link: 'eth0', ready: true, gatewayOk: true, leaving: false, claims: 1 };
   const lan = (addresses: readonly object[], members: readonly object[] = []): Layer2View['lans'][number] => ({
     ...{ link: 'eth0', serves: true, responder, speakers: [] },
