@@ -20,6 +20,8 @@ export interface ParseOptions {
   readonly namespace: string;
   /** On a speaker: peers and BGP advertisements of other nodes are left out before anything is judged. */
   readonly node?: string;
+  /** Outside of a cluster: a node without an object is one without labels. In one it is no node (any more). */
+  readonly mayBeBare?: boolean;
 }
 
 /** The configuration, its lists sorted by name, or the first broken rule. */
@@ -27,7 +29,7 @@ export function parseConfig(
   resources: Resources,
   options: ParseOptions,
 ): { readonly config: Config } | { readonly invalid: Invalid } {
-  const parsed = attempt(() => parseAll(ofNode(sorted(resources), options.node), options));
+  const parsed = attempt(() => parseAll(ofNode(sorted(resources), options), options));
   return 'value' in parsed ? { config: parsed.value } : parsed;
 }
 
@@ -104,16 +106,25 @@ function sorted(resources: Resources): Resources {
 }
 
 /** Pools and L2Advertisements stay whole: every speaker must come to the same election. */
-function ofNode(resources: Resources, node: string | undefined): Resources {
+function ofNode(resources: Resources, { node, mayBeBare = false }: ParseOptions): Resources {
   if (node === undefined) return resources;
   const known = resources.nodes.find(({ name }) => name === node);
+  if (known === undefined && !mayBeBare) return withoutNode(resources);
   const self: Labelled = known ?? { name: node, labels: {} };
   const here = (one: Parameters<typeof selectorsOf>[0]) => matchesAny(selectorsOf(one), self.labels);
   return {
     ...resources,
-    // a node without an object is a bare one
     nodes: known === undefined ? [...resources.nodes, self] : resources.nodes,
     peers: resources.peers.filter(here),
     bgpAdvertisements: resources.bgpAdvertisements.filter(here),
+  };
+}
+
+/** What nobody knows the labels of is selected by nothing that asks for some; sessions that select nobody stay, idle. */
+function withoutNode(resources: Resources): Resources {
+  return {
+    ...resources,
+    peers: resources.peers.filter((peer) => selectorsOf(peer).length === 0),
+    bgpAdvertisements: [],
   };
 }

@@ -51,7 +51,7 @@ export class Reconciler {
     this.#options = options;
     this.#bare = { name: options.node, labels: {}, networkUnavailable: false, excluded: false };
     const { bgpType, namespace, node } = options;
-    this.#keeper = createKeeper({ bgpType, namespace, node });
+    this.#keeper = createKeeper({ bgpType, namespace, node, mayBeBare: true });
     this.#indexer = createIndexer({ namespace: options.namespace, assumeClusterIps: true });
     this.#kept = kept;
   }

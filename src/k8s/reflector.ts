@@ -45,6 +45,11 @@ export interface ReflectorState {
   readonly is: 'listing' | 'watching' | 'waiting' | 'absent';
   /** When the server last said something (ms of the clock); undefined: never. */
   readonly heardAt: number | undefined;
+  /**
+   * Since when the store may be behind: the watch that kept it ended, or said nothing any more (ms of the clock). Undefined:
+   * a watch keeps it, however quiet; or nothing was read yet.
+   */
+  readonly lostAt: number | undefined;
   /** Watches that began after the first one. */
   readonly reconnects: number;
   /** Lists after the first one. */
@@ -52,6 +57,12 @@ export interface ReflectorState {
   readonly garbled: number;
   /** Why it is not watching; undefined while it is, or is about to be. */
   readonly problem: string | undefined;
+}
+
+/** How old what the store holds is, ms: 0 while a watch keeps it, for it would say what changes. Undefined: not read yet. */
+export function ageOf({ synced, lostAt }: ReflectorState, now: number): number | undefined {
+  if (!synced) return undefined;
+  return lostAt === undefined ? 0 : Math.max(0, now - lostAt);
 }
 
 export class Reflector {
@@ -65,6 +76,7 @@ export class Reflector {
     synced: false,
     is: 'listing' as ReflectorState['is'],
     heardAt: undefined as number | undefined,
+    lostAt: undefined as number | undefined,
     reconnects: -1,
     relists: -1,
     garbled: 0,
@@ -186,6 +198,7 @@ export class Reflector {
     this.#version = version;
     this.#listedAt = this.#clock.now();
     this.#state.is = 'watching';
+    this.#state.lostAt = undefined;
     this.#state.relists++;
     if (!this.#state.synced) {
       this.#state.synced = true;
@@ -254,6 +267,8 @@ export class Reflector {
       if (silence.fell)
         throw new ApiError({ verb: 'watch', ...this.selection }, 0, `silent for ${this.#silenceMs / 1_000} s`);
     } finally {
+      const knewLast = silence.fell || this.#aliveSince === undefined ? this.#state.heardAt : this.#clock.now();
+      if (this.#state.synced) this.#state.lostAt ??= knewLast;
       signal.removeEventListener('abort', abort);
       watch.abort();
     }
@@ -291,6 +306,7 @@ export class Reflector {
     const now = this.#clock.now();
     this.#state.heardAt = now;
     this.#aliveSince ??= now;
+    if (this.#version !== '') this.#state.lostAt = undefined;
     this.#state.is = this.#version === '' ? 'listing' : 'watching';
     this.#state.problem = undefined;
     if (this.#told === undefined) return;

@@ -31,6 +31,8 @@ export interface StoreOptions<T> extends Naming {
   readonly read: Reader<T>;
   /** What is in the store is another than before. Called within the reflector's loop: only to mark it. */
   readonly changed: () => void;
+  /** The key of an object on which everything depends: a relist without it alone is not believed at once. */
+  readonly vital?: string;
   /** `undefined`: it can be read now, or is gone. */
   readonly unreadable: (name: string, what: Unreadable | undefined) => void;
 }
@@ -168,7 +170,9 @@ export class Store<T extends object> {
   #commit(fresh: ReadonlyMap<string, Entry<T>>, trust: boolean): Verdict {
     const vanished = [...this.#entries.keys()].filter((key) => !fresh.has(key));
     const known = this.#entries.size;
-    const guarded = !trust && vanished.length >= MANY && vanished.length > known / 2;
+    const { vital } = this.#options;
+    const isMuch = vanished.length >= MANY && vanished.length > known / 2;
+    const guarded = !trust && (isMuch || (vital !== undefined && vanished.includes(vital)));
     for (const [key, entry] of fresh) this.#set(key, entry);
     this.#doubtful = new Set(guarded ? vanished : []);
     if (!guarded) for (const key of vanished) this.#set(key, undefined);

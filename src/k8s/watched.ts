@@ -12,6 +12,8 @@ export interface WatchedOptions<T> {
   readonly api: Api;
   readonly selection: Selection;
   readonly read: Reader<T>;
+  /** As the store has it. */
+  readonly vital?: string;
   /** The store holds something else, or was read for the first time. */
   readonly changed: () => void;
   readonly tell: Tell;
@@ -26,10 +28,10 @@ export class Watched<T extends object> {
 
   constructor(options: WatchedOptions<T>) {
     this.#options = options;
-    const { selection, read, changed, tell } = options;
+    const { selection, read, changed, tell, vital } = options;
     const { kind } = selection.kind;
     this.store = new Store<T>({
-      ...{ kind, apiVersion: apiVersionOf(selection.kind), read, changed },
+      ...{ kind, apiVersion: apiVersionOf(selection.kind), read, changed, ...(vital !== undefined && { vital }) },
       unreadable: (name, object) =>
         tell(object === undefined ? { is: 'readable-again', kind, name } : { is: 'unreadable', object }),
     });

@@ -26,7 +26,7 @@ export function lineOfApiReport(report: ApiReport): Line {
     case 'relist-doubted': {
       const { kind, known, vanished } = report;
       const fields = { event: 'relistDoubted', resource: kind.plural, known, vanished };
-      return line('error', 'list', 'a new list lacks most of what was there: kept until it is confirmed', fields);
+      return line('error', 'list', 'a new list lacks too much of what was there: kept until it is confirmed', fields);
     }
     case 'relist-settled': {
       const { kind, gone, by } = report;

@@ -7,7 +7,7 @@ import { communityText, extendedCommunityText, largeCommunityText } from '../bgp
 import { familyName } from '../bgp/nlri.ts';
 import type { PeerView } from '../bgp/view.ts';
 import type { Config } from '../config/config.ts';
-import type { ReflectorState } from '../k8s/reflector.ts';
+import { ageOf, type ReflectorState } from '../k8s/reflector.ts';
 import type { Family, Prefix } from '../net/address.ts';
 import type { Allocations } from '../plan/allocate.ts';
 import type { Plan } from '../plan/plan.ts';
@@ -60,11 +60,12 @@ function byFamily(counts: Readonly<Record<Family, number>>): Readonly<Record<str
   return { [familyName('ipv4')]: counts.ipv4, [familyName('ipv6')]: counts.ipv6 };
 }
 
-/** How one kind is read from the API server. `now` is of the clock that `heardAt` is told by, ms. */
+/** How one kind is read from the API server. `now` is of the clock that `lostAt` is told by, ms. */
 export function kindJson(kind: string, state: ReflectorState | undefined, now: number) {
   if (state === undefined) return { kind, synced: false, is: 'waiting', ageMs: null, problem: '' };
-  const { heardAt, problem = '', ...rest } = state;
-  return { kind, ...rest, ageMs: heardAt === undefined ? null : Math.round(now - heardAt), problem };
+  const { heardAt: _, lostAt: __, problem = '', ...rest } = state;
+  const age = ageOf(state, now);
+  return { kind, ...rest, ageMs: age === undefined ? null : Math.round(age), problem };
 }
 
 /** A prefix with its path attributes, communities of all kinds in one list, as `plan` prints them. */

@@ -129,7 +129,7 @@ export const REASONS: Readonly<Record<RefusalReason, Explanation>> = {
     'Add addresses of those families to a pool with `autoAssign: true`; both families of a Service come from one pool.',
   ),
   notOwner: announcement(
-    'Another node announces the address, no node may, or no advertisement of the pool includes this node.',
+    'Another node announces the address, no node may, no advertisement of the pool includes this node, or the cluster has no such Node.',
     'Nothing, if another node announces it. Else create an L2Advertisement or BGPAdvertisement for the pool that includes nodes with a ready endpoint.',
   ),
   noMatchingAdvertisement: announcement(

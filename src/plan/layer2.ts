@@ -37,6 +37,8 @@ export interface Layer2Half {
 export interface Layer2Pool {
   readonly pool: Pool;
   readonly node: string;
+  /** No Node has its name (any more): it is told of all candidates, so that it hands over. */
+  readonly isGone: boolean;
   /** Nodes that may be chosen at all. */
   readonly usable: readonly string[];
   /** By the advertisements that match. */
@@ -50,24 +52,29 @@ interface Choice {
   readonly candidates: readonly Candidate[];
 }
 
-export function layer2Pool(pool: Pool, node: string, usable: readonly string[]): Layer2Pool {
-  return { pool, node, usable, choices: new Map() };
+export function layer2Pool(
+  pool: Pool,
+  usable: readonly string[],
+  { name: node, isGone }: { readonly name: string; readonly isGone: boolean },
+): Layer2Pool {
+  return { pool, node, isGone, usable, choices: new Map() };
 }
 
 export function layer2For(
-  { pool, node, usable, choices }: Layer2Pool,
+  of: Layer2Pool,
   election: Election,
   service: Service,
   ips: readonly Ip[],
   endpoints: readonly Endpoint[],
 ): Layer2Half {
+  const { pool, node, choices } = of;
   if (!endpoints.some(({ canServe }) => canServe)) return no('notOwner', 'no node may: no endpoint can serve');
   const matches = ({ serviceSelectors }: L2Advertisement): boolean => matchesAny(serviceSelectors, service.labels);
   const matching = pool.l2Advertisements.every(matches) ? pool.l2Advertisements : pool.l2Advertisements.filter(matches);
   const key = matching === pool.l2Advertisements ? '' : matching.map(({ name }) => name).join();
   let choice = choices.get(key);
   if (choice === undefined) {
-    choice = choiceAmong(matching, node, usable, election);
+    choice = choiceAmong(matching, of, election);
     choices.set(key, choice);
   }
   if (service.sharingKey !== undefined && choice.selective)
@@ -94,11 +101,10 @@ export function layer2For(
 
 function choiceAmong(
   advertisements: readonly L2Advertisement[],
-  node: string,
-  usable: readonly string[],
+  { node, isGone, usable }: Layer2Pool,
   election: Election,
 ): Choice {
-  const here = advertisements.filter(({ nodes }) => nodes.has(node));
+  const here = isGone ? advertisements : advertisements.filter(({ nodes }) => nodes.has(node));
   const candidates = usable
     .filter((name) => advertisements.some(({ nodes }) => nodes.has(name)))
     .map((name) => ({ node: name, score: scoreOf(name, advertisements) }));

@@ -78,6 +78,8 @@ interface Made extends ServicePlan {
 /** All but the Services: what follows from the configuration, the Nodes and the settings for one node. */
 interface World {
   readonly node: Node;
+  /** Why nothing at all is announced from the node by BGP; by layer 2 it is no candidate. */
+  readonly withheld: Refusal | undefined;
   readonly pools: PoolIndex;
   readonly bgp: ReadonlyMap<string, BgpPool>;
   readonly layer2: ReadonlyMap<string, Layer2Pool>;
@@ -213,8 +215,8 @@ function sameWorld(a: Snapshot, b: Snapshot): boolean {
 function createWorld(snapshot: Snapshot, config: Config, name: string, { election, last }: Memory): World {
   const { nodes, settings } = snapshot;
   turnOver(election);
-  // a node without an object is a bare one
-  const node = nodes.get(name) ?? { name, labels: {}, networkUnavailable: false, excluded: false };
+  const known = nodes.get(name);
+  const node = known ?? { name, labels: {}, networkUnavailable: false, excluded: false };
   const usable = [...nodes.values()]
     .filter(({ networkUnavailable, excluded }) => !networkUnavailable && (!excluded || settings.ignoreExcludeLabel))
     .map((each) => each.name)
@@ -223,9 +225,12 @@ function createWorld(snapshot: Snapshot, config: Config, name: string, { electio
   const advertisements = config.pools.flatMap(({ bgpAdvertisements }) => bgpAdvertisements);
   return {
     node,
+    withheld: known === undefined ? noSuchNode(name) : undefined,
     pools: indexPools(config.pools),
     bgp: new Map(config.pools.map((pool) => [pool.name, bgpPool(pool, node, settings)])),
-    layer2: new Map(config.pools.map((pool) => [pool.name, layer2Pool(pool, name, usable)])),
+    layer2: new Map(
+      config.pools.map((pool) => [pool.name, layer2Pool(pool, usable, { name, isGone: known === undefined })]),
+    ),
     peers,
     notServed,
     sessions: bfdSessions(config, peers),
@@ -241,12 +246,17 @@ function make(world: World, election: Election, service: Service, seen: readonly
   }
   const { ips, pool } = found;
   const endpoints = seen ?? NO_ENDPOINTS;
-  const granted = grantsFor(wanted(world.bgp, pool.name), service, ips, endpoints);
+  const granted = world.withheld ?? grantsFor(wanted(world.bgp, pool.name), service, ips, endpoints);
   const { claims, candidacies } = layer2For(wanted(world.layer2, pool.name), election, service, ips, endpoints);
   const bgp = 'reason' in granted ? { withheld: granted } : announced(world, granted);
   const layer2 = 'reason' in claims ? { withheld: claims } : { announced: claims };
   const grants = 'reason' in granted ? [] : granted;
   return { ips, pool: pool.name, bgp, layer2, candidacies, service, endpoints: seen, grants };
+}
+
+/** A name that is mistyped, or a node that was taken out of the cluster: nobody says what it may announce. */
+function noSuchNode(name: string): Refusal {
+  return { reason: 'notOwner', message: `the cluster has no Node "${name}"` };
 }
 
 /** What the Service was given, and the pool it is from, whether the pool would still give it out or not. */

@@ -20,6 +20,7 @@ import { CONFIGURATION_STATES, IP_ADDRESS_POOLS, SERVICES } from '../k8s/kind.ts
 import { Lease } from '../k8s/lease.ts';
 import { keepMemberlistSecret } from '../k8s/memberlist.ts';
 import { findPodOwner } from '../k8s/pod-owner.ts';
+import { ageOf } from '../k8s/reflector.ts';
 import type { ApiReport } from '../k8s/report.ts';
 import { Rivals } from '../k8s/rivals.ts';
 import { WriteQueue } from '../k8s/write.ts';
@@ -173,8 +174,7 @@ export class ControllerProcess {
   state() {
     const { namespace, version } = this.#options;
     const { all } = this.#caches;
-    const heard = all.flatMap(({ state }) => state?.heardAt ?? []);
-    const ages = heard.map((at) => this.#clock.now() - at);
+    const ages = all.flatMap(({ state }) => (state && ageOf(state, this.#clock.now())) ?? []);
     return {
       process: { version, role: 'controller', node: '', startedAt: this.#startedAt, ready: this.ready },
       knowledge: {

@@ -82,7 +82,11 @@ export class SpeakerCaches {
     const resource = (kind: Kind, read = readAsResource) => watched(kind, read, { namespace });
     this.services = watched<Service>(SERVICES, (object) => readService(object), {});
     this.slices = watched<EndpointSlice>(ENDPOINT_SLICES, readEndpointSlice, {});
-    this.nodes = watched<Node>(NODES, readNode, {});
+    // without its Node a speaker withdraws everything
+    this.nodes = new Watched<Node>({
+      ...{ api, selection: { kind: NODES }, read: readNode, changed, tell, clock },
+      vital: node,
+    });
     this.namespaces = watched<Labelled>(NAMESPACES, readLabelled, {});
     this.configuration = [
       resource(IP_ADDRESS_POOLS),

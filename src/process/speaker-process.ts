@@ -104,7 +104,7 @@ export class SpeakerProcess {
       changed: () => this.#gather.mark(),
       statusChanged: () => this.#status.mark(),
     });
-    this.#knowledge = new Knowledge({ caches: this.#caches, isReady: () => this.ready, log, clock });
+    this.#knowledge = new Knowledge({ node, caches: this.#caches, isReady: () => this.ready, log, clock });
     this.#throttling = new Throttling(log);
     this.#keeper = createKeeper({ bgpType, namespace, node });
     this.#announcer = new Announcer(node, options.listen, log, (report) => this.#layer2.hear(report));
@@ -233,7 +233,7 @@ export class SpeakerProcess {
 
   /** From what is known to what is announced. */
   #round(): void {
-    if (!this.#caches.synced || this.#ends.signal.aborted) return;
+    if (this.#ends.signal.aborted || !this.#knowledge.mayPlan()) return;
     const { node, settings } = this.#options;
     const { services, nodes, endpoints, resources, problem } = this.#caches;
     this.#syncedAt ??= performance.now();
@@ -244,8 +244,7 @@ export class SpeakerProcess {
       ...{ settings, surroundings: this.#surroundings },
     };
     const planned = plan(snapshot, node, this.#planMemory);
-    const bareNode = nodes.store.get(node) === undefined;
-    this.#announcer.follow({ configuration: { ...configuration, bareNode }, plan: planned });
+    this.#announcer.follow({ configuration: { ...configuration, bareNode: false }, plan: planned });
     this.#layer2.follow({
       ...{ plan: planned, config: configuration.config, nodes: snapshot.nodes },
       established: () => ingressOf(snapshot.services.values()),

@@ -11,6 +11,7 @@ export const NAMESPACE = 'metallb-system';
 export interface Options {
   readonly bgpType?: BgpType;
   readonly node?: string;
+  readonly mayBeBare?: boolean;
 }
 
 type Spec = Readonly<Record<string, unknown>>;

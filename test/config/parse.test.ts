@@ -489,11 +489,22 @@ describe('the configuration of one node', () => {
     expect(only(config).l2Advertisements.map(({ name }) => name)).toEqual(['l2-b']);
   });
 
-  it('takes a node without an object for a bare one', () => {
-    const config = accepted([POOL, peer('everywhere'), peer('on-a', { nodeSelectors: [hostname('a')] }), bgp('adv')], {
+  const anyLabel = { matchExpressions: [{ key: 'zone', operator: 'DoesNotExist' }] };
+  const without = [POOL, peer('everywhere'), peer('no-zone', { peerAddress: '1.2.3.6', nodeSelectors: [anyLabel] })];
+
+  it('takes a node without an object for a bare one outside of a cluster', () => {
+    const config = accepted([...without, peer('on-a', { nodeSelectors: [hostname('a')] }), bgp('adv')], {
       node: 'nowhere',
+      mayBeBare: true,
     });
-    expect(config.peers.map(({ name }) => name)).toEqual(['everywhere']);
+    expect(config.peers.map(({ name }) => name)).toEqual(['everywhere', 'no-zone']);
     expect(only(config).bgpAdvertisements[0]?.nodes).toEqual(new Set(['nowhere']));
+  });
+
+  it('has no advertisement for a node that is none of the cluster, and no peer that asks for labels', () => {
+    const config = accepted([...without, bgp('adv'), l2('l2'), node('a')], { node: 'nowhere' });
+    expect(config.peers.map(({ name }) => name)).toEqual(['everywhere']);
+    expect(only(config).bgpAdvertisements).toEqual([]);
+    expect(only(config).l2Advertisements[0]?.nodes).toEqual(new Set(['a']));
   });
 });

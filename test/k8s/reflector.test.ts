@@ -2,6 +2,7 @@
 
 import { afterEach, describe, expect, it } from 'vitest';
 import { IP_ADDRESS_POOLS } from '../../src/k8s/kind.ts';
+import { ageOf } from '../../src/k8s/reflector.ts';
 import type { Service } from '../../src/plan/snapshot.ts';
 import { Door, type Reflected, SERVICE_PATH, service } from './door.ts';
 import { statusOf } from './fake-api.ts';
@@ -216,6 +217,33 @@ describe('watching', () => {
     await watched(2, 100);
     expect(watches().at(-1)?.query.get('sendInitialEvents')).toBe('true');
     await holds(reflected, 'app/a', 'app/b');
+  });
+
+  it('knows since when it may be behind: not while a watch is quiet, and from the moment that it ends', async () => {
+    await open();
+    door.fake.put(SERVICE_PATH, service('a'));
+    const { reflector, ...reflected } = door.reflect();
+    const age = () => ageOf(reflector.state, door.clock.now());
+    expect(age()).toBeUndefined();
+    await holds(reflected, 'app/a');
+    await door.clock.advance(60_000);
+    expect(age()).toBe(0);
+    door.fake.fail(() => true, { status: 503 }, 1_000);
+    door.fake.cut('reset');
+    await door.pass('the end is seen', () => reflector.state.lostAt !== undefined);
+    expect(age()).toBe(0);
+    await door.clock.advance(2_000);
+    expect(age()).toBe(2_000);
+    door.fake.mend();
+    await door.pass('a watch', () => door.fake.watching(SERVICE_PATH) > 0 && age() === 0, 100);
+    // of what fell silent nobody knows more than what it said last
+    door.fake.silent = true;
+    const heardAt = reflector.state.heardAt ?? expect.fail('nothing was heard');
+    await door.clock.advance(heardAt + 89_999 - door.clock.now());
+    expect(age()).toBe(0);
+    door.fake.fail(() => true, { status: 503 }, 1_000);
+    await door.clock.advance(1);
+    await door.pass('the silence is seen', () => age() === 90_000);
   });
 
   it.each([

@@ -14,7 +14,7 @@ interface Kept<T extends object> {
   changes: number;
 }
 
-function keep<T extends object>(kind: string, read: Reader<T>): Kept<T> {
+function keep<T extends object>(kind: string, read: Reader<T>, vital?: string): Kept<T> {
   const told: Kept<T>['told'] = [];
   const kept: Kept<T> = {
     told,
@@ -23,6 +23,7 @@ function keep<T extends object>(kind: string, read: Reader<T>): Kept<T> {
       kind,
       apiVersion: 'v1',
       read,
+      ...(vital !== undefined && { vital }),
       changed: () => kept.changes++,
       unreadable: (name, what) => told.push([name, what]),
     }),
@@ -114,6 +115,24 @@ describe('a store', () => {
       'app/b - LoadBalancer',
       'app/a ClusterIP -',
     ]);
+  });
+
+  it('does not believe a relist without the object on which everything depends', () => {
+    const { store } = keep<Service>('Service', readService, 'app/vital');
+    for (const name of ['a', 'b', 'vital']) store.put(raw(name, 1));
+    const relist = (...names: readonly string[]) => {
+      const list = store.relist();
+      for (const name of names) list.put(raw(name, 1));
+      return list.commit(false);
+    };
+    expect(relist('a', 'vital').guarded).toBe(false);
+    expect(relist('a').guarded).toBe(true);
+    expect([...store.map().keys()].sort()).toEqual(['app/a', 'app/vital']);
+    store.settle();
+    expect([...store.map().keys()]).toEqual(['app/a']);
+    store.put(raw('vital', 2));
+    store.remove(raw('vital', 3));
+    expect(store.get('app/vital')).toBeUndefined();
   });
 
   it('reports what it cannot read by name, once, and goes on with all else', () => {

@@ -234,6 +234,21 @@ describe('plans that follow one another', () => {
     expect([...(routes.get('tor')?.keys() ?? [])]).toEqual(['10.0.0.0/32']);
   });
 
+  it('announce nothing from a node that has no Node object, whatever the advertisements say', () => {
+    const memory = createMemory();
+    const seen = cluster([held('ns/a', '10.0.0.1')]);
+    expect(plan(seen, 'n1', memory).services.get('ns/a')?.bgp).toHaveProperty('announced');
+    const gone = plan({ ...seen, nodes: new Map([['n2', node('n2')]]) }, 'n1', memory);
+    expect(gone.services.get('ns/a')).toMatchObject({
+      bgp: { withheld: { reason: 'notOwner', message: 'the cluster has no Node "n1"' } },
+      layer2: { withheld: { reason: 'notOwner', message: 'node n2 answers for it' } },
+    });
+    expect([...gone.routes.values()].map(({ size }) => size)).toEqual([0, 0]);
+    // it is told who may answer in its place, and hands over
+    expect(gone.candidacies).toMatchObject([{ ip: '10.0.0.1', candidates: [{ node: 'n2' }] }]);
+    expect(plan(seen, 'n1', memory).services.get('ns/a')?.bgp).toHaveProperty('announced');
+  });
+
   it('announce from excluded nodes when told to ignore the label', () => {
     const excluded = {
       ...cluster([held('ns/a', '10.0.0.1')]),

@@ -70,7 +70,56 @@ describe('a speaker', () => {
     const announced = 'metallb_speaker_announced{service="app/dns",protocol="bgp",node="n1",ip="203.0.113.2"}';
     expect(await metric(speaker, announced)).toBe('1');
     expect(await metric(speaker, `metallb_bgp_session_up{peer="127.0.0.1:${stage.port}"}`)).toBe('1');
-    expect(Number(await metric(speaker, 'fairway_knowledge_age_seconds'))).toBeGreaterThanOrEqual(0);
+    // a cluster in which nothing happens is known as it is
+    await stage.clock.advance(50_000);
+    expect(await metric(speaker, 'fairway_knowledge_age_seconds')).toBe('0');
+    expect(speaker.state().knowledge.ageMs).toBe(0);
+  });
+
+  it('without a Node of its name dials nobody, and says so; its end withdraws everything and keeps the session', async () => {
+    stage.configure().serve('web', WEB);
+    stage.api.remove(PATH.nodes, 'n1');
+    stage.put(PATH.nodes, { metadata: { name: 'n2' } });
+    const speaker = await stage.speak();
+    await stage.until('it is told', () => stage.logged({ event: 'nodeMissing', node: 'n1' }).length === 1);
+    await stage.clock.advance(60_000);
+    expect([speaker.ready, stage.sessions, stage.writes]).toEqual([false, 0, []]);
+    const readiness = await fetch(`http://127.0.0.1:${speaker.http?.port}/readyz`);
+    expect([readiness.status, await readiness.text()]).toEqual([
+      503,
+      'nodes: the cluster has no Node "n1" (--node-name, METALLB_NODE_NAME)',
+    ]);
+    stage.put(PATH.nodes, { metadata: { name: 'n1' } });
+    await stage.holds(ROUTE);
+    stage.api.remove(PATH.nodes, 'n1');
+    await stage.holds('');
+    expect(speaker.state().services[0]).toMatchObject({ announced: [], withheld: [{ reason: 'notOwner' }] });
+    expect(stage.logged({ event: 'nodeMissing' })).toHaveLength(2);
+    stage.put(PATH.nodes, { metadata: { name: 'n1' } });
+    await stage.holds(ROUTE);
+    expect(stage.sessions).toBe(1);
+  });
+
+  it('withdraws nothing for one list that lacks its Node', async () => {
+    stage
+      .configure()
+      .serve('web', WEB)
+      .put(PATH.nodes, { metadata: { name: 'n2' } });
+    const speaker = await stage.speak();
+    await stage.holds(ROUTE);
+    stage.api.remove(PATH.nodes, 'n1', false);
+    stage.api.compact();
+    stage.api.cut('end');
+    await stage.until('it is doubted', () => stage.logged({ event: 'relistDoubted', resource: 'nodes' }).length > 0);
+    const updates = () => speaker.state().peers[0]?.counters.sent['update'];
+    const before = updates();
+    stage.put(PATH.nodes, { metadata: { name: 'n1' } });
+    await stage.until(
+      'that is settled',
+      () => stage.logged({ resource: 'nodes', op: 'list', level: 'warn' }).length > 0,
+    );
+    expect(speaker.state().peers[0]?.announced).toMatchObject([{ prefix: ROUTE }]);
+    expect(updates()).toBe(before);
   });
 
   it('tells in its frr mode of the VRF that its peers are in', async () => {
@@ -261,6 +310,7 @@ describe('an API server that is away', () => {
     expect(told().length).toBeLessThanOrEqual(4);
     const ages = told().map(({ ageMs }) => Number(ageMs));
     expect(ages).toEqual([...ages].sort((a, b) => a - b));
+    expect(ages[0]).toBeLessThan(10_000);
     expect(ages.at(-1)).toBeGreaterThan(100_000);
     expect(await metric(speaker, 'fairway_knowledge_stale_bool')).toBe('1');
     expect(Number(await metric(speaker, 'fairway_knowledge_age_seconds'))).toBeGreaterThan(100);
