@@ -148,14 +148,18 @@ export function announceDue(responder: Responder, tick: Tick, effects: Responder
     }
   }
   const gapMs = 1_000 / responder.settings.framesPerSecond;
+  let { waiting } = responder;
   while (responder.queue.length > 0 && responder.frameAt <= now) {
     const item = take(responder.queue);
+    const hasWaited = waiting-- > 0;
     const bytes = item === undefined ? undefined : compose(responder, item);
     if (item === undefined || bytes === undefined) continue;
     effects.push({ do: 'frame-send', bytes });
     countersOf(responder, item.ip).gratuitous++;
+    if (hasWaited) responder.paced++;
     responder.frameAt = Math.max(responder.frameAt, now - SLACK_MS) + gapMs;
   }
+  responder.waiting = responder.queue.length;
 }
 
 /** The frame, or undefined: the claim has ended, or this interface does not speak the protocol. */

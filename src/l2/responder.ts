@@ -73,6 +73,9 @@ export interface Responder {
   readonly queue: Queue;
   /** When the pace allows the next frame. */
   frameAt: number;
+  /** Announcements that are waiting for it, and those that left after such a wait. */
+  waiting: number;
+  paced: number;
   /** When a claim has something to announce. */
   scanAt: number;
   /** Frames that nothing else is to be learned from are passed on this often, as a sign of life of the port. */
@@ -113,7 +116,16 @@ export function createResponder(link: string, facts: InterfaceFacts, settings: R
   return {
     ...{ link, facts, settings, claims: new Map(), served: new Set(), watched: new Set(), groups: new Map() },
     ...{ askers: new Map(), askersOf: new Map(), queue: { rounds: [], length: 0 } },
-    ...{ frameAt: -OFF, scanAt: OFF, passAt: -OFF, generation: 0, counters: new Map(), drops: {} },
+    ...{
+      frameAt: -OFF,
+      waiting: 0,
+      paced: 0,
+      scanAt: OFF,
+      passAt: -OFF,
+      generation: 0,
+      counters: new Map(),
+      drops: {},
+    },
   };
 }
 

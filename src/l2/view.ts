@@ -96,14 +96,16 @@ export interface ResponderView {
   readonly answers: readonly Ip[];
   /** Announcements that wait for their place. */
   readonly queued: number;
+  /** Announcements that had to wait, so far. */
+  readonly paced: number;
   readonly askers: number;
   readonly counters: Readonly<Record<Ip, Readonly<AddressCounters>>>;
   readonly drops: Readonly<Partial<Record<FrameDrop, number>>>;
 }
 
-export function viewResponder({ link, claims, queue, askers, counters, drops }: Responder): ResponderView {
+export function viewResponder({ link, claims, queue, paced, askers, counters, drops }: Responder): ResponderView {
   return {
-    ...{ link, answers: [...claims.keys()], queued: queue.length, askers: askers.size, drops },
+    ...{ link, answers: [...claims.keys()], queued: queue.length, paced, askers: askers.size, drops },
     counters: Object.fromEntries([...counters].map(([ip, each]) => [ip, { ...each }])),
   };
 }

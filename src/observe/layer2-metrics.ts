@@ -100,6 +100,12 @@ export const LAYER2_METRICS: readonly Row<Layer2Observed>[] = [
     'Announcements that wait for their place',
     ({ responder }) => responder.queued,
   ),
+  ofInterfaces(
+    'paced_announcements_total',
+    'counter',
+    'Announcements that had to wait for their place',
+    ({ responder }) => responder.paced,
+  ),
   byName('ignored_frames_total', 'counter', 'reason', 'ARP and NDP frames that were not answered', ({ responder }) =>
     definedOf(responder.drops),
   ),

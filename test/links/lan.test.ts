@@ -270,6 +270,13 @@ describe('many', () => {
       }),
     );
     expect(announced.size).toBe(1_000);
+    // at 500 a second most of them had to wait
+    const paced = self.nodes
+      .slice(0, 3)
+      .flatMap((node) =>
+        node.machine === undefined ? [] : viewOf(self, node).lans.map(({ responder }) => responder.paced),
+      );
+    expect(paced.reduce((sum, each) => sum + each, 0)).toBeGreaterThan(1_000);
   }, 60_000);
 
   it('of seventy speakers eight are watched by BFD: four on either side of the ring', () => {

@@ -52,6 +52,8 @@ describe('without liveness', () => {
     expect(asked(self)).toEqual([first?.ports[0]?.mac]);
     self.world.run(10_000);
     expect(self.nodes.flatMap(({ sent }) => sent.filter(({ effect }) => effect.do.startsWith('udp')))).toEqual([]);
+    const counted = { counters: { [VIP]: { requests: 1, responses: 1, gratuitous: 10 } }, paced: 0 };
+    if (first !== undefined) expect(viewOf(self, first).lans[0]?.responder).toMatchObject(counted);
   });
 
   it('it follows the snapshot, leaves foreign addresses alone, and is silent when it leaves', () => {
