@@ -46,6 +46,10 @@ const COMBINED = '(combined from similar events): ';
 const REMEMBERED = 4_096;
 /** So many are in the queue at a time: ten thousand that wait take a fifth of the memory before they are objects. */
 const WINDOW = 200;
+/** The oldest that waits goes when there are more: a server that takes none must not cost memory without end. */
+const MOST_WAITING = 20_000;
+/** A quarter of a minute: what was told later than that would be no news, and those behind it wait meanwhile. */
+const TRIES = 5;
 
 interface Series {
   readonly target: Target;
@@ -78,6 +82,8 @@ export class Events {
   emit(happening: Happening): void {
     this.#waiting.add({ happening, date: this.#options.clock.date() });
     this.#hand();
+    const [oldest] = this.#waiting;
+    if (this.#waiting.size > MOST_WAITING && oldest !== undefined) this.#waiting.delete(oldest);
   }
 
   #hand(): void {
@@ -132,7 +138,8 @@ export class Events {
       series.created = true;
     };
     this.#handed.add(target.name);
-    this.#options.queue.want({ target, rank: 'inform', change, done: settle(created), failed: settle(failed) });
+    const outcome = { done: settle(created), failed: settle(failed) };
+    this.#options.queue.want({ target, rank: 'inform', change, tries: TRIES, ...outcome });
   }
 
   #object({ target, count, first }: Series, { regarding, type, reason, message }: Happening, at: string): JsonObject {

@@ -1,6 +1,7 @@
 // The writes that are wanted, one an object and subresource: a newer wish replaces an older one that was not carried out
 // yet. Addresses go before what only informs, and that is paced. Before each request the fence is asked: who lost the
-// lease writes nothing more and forgets what it wanted. Where two writers could meet, a patch names the version it was
+// lease writes nothing more and forgets what it wanted; a request is given no longer than the lease is. What the server
+// refuses is asked again, ever more slowly: a policy, a right or a webhook in the way may be mended. Where two writers could meet, a patch names the version it was
 // made from; at a conflict the object is read anew and the caller decides again. Run by controller and speaker.
 
 import type { ApiObject } from '../config/resource.ts';
@@ -27,8 +28,10 @@ export interface Write {
   readonly change: Change;
   /** The server has it. */
   readonly done?: () => void;
-  /** It was given up: the object is gone, or the server refused it for good. */
+  /** It was given up: the object is gone, or it was refused as often as it may be. */
   readonly failed?: (fault: ApiError) => void;
+  /** How often it is asked at most where the server refuses it; absent: for as long as it is wanted. */
+  readonly tries?: number;
 }
 
 export interface WriteQueueOptions {
@@ -36,6 +39,8 @@ export interface WriteQueueOptions {
   readonly tell: Tell;
   /** The fence: false from the moment another may write. */
   readonly mayWrite: () => boolean;
+  /** For how long from now nobody else may write, ms. */
+  readonly restMs?: () => number;
   /** What the server holds after a write: for the store, so that nobody decides on less. */
   readonly written?: (target: Target, object: ApiObject) => void;
   readonly clock?: Clock;
@@ -51,6 +56,10 @@ const CONFLICTS = 5;
 /** The whole queue waits while the server does; one write while the server refuses that one. */
 const [BASE_MS, MOST_MS] = [100, 5_000];
 const [PARKED_BASE_MS, PARKED_MOST_MS] = [1_000, 30_000];
+const TELL_MS = 60_000;
+
+/** What the API server says to a create (NamespaceLifecycle). */
+const NAMESPACE_GOES = 'because it is being terminated';
 
 interface Parked {
   readonly write: Write;
@@ -61,14 +70,17 @@ interface Parked {
 /** Ends an attempt within which the fence fell. */
 class Fenced extends Error {}
 
+type Optional = 'written' | 'restMs';
+
 export class WriteQueue {
-  readonly #options: Required<Omit<WriteQueueOptions, 'written'>> & Pick<WriteQueueOptions, 'written'>;
+  readonly #options: Required<Omit<WriteQueueOptions, Optional>> & Pick<WriteQueueOptions, Optional>;
   readonly #ready = { first: new Map<string, Write>(), inform: new Map<string, Write>() };
   readonly #parked = new Map<string, Parked>();
   readonly #running = new Set<string>();
   readonly #putInstead = new Set<string>();
   /** Of those that are parked: how often they were. */
   readonly #tries = new Map<string, number>();
+  readonly #toldAt = new Map<string, number>();
   #pausedUntil = Number.NEGATIVE_INFINITY;
   #failures = 0;
   #tokens: number;
@@ -242,21 +254,28 @@ export class WriteQueue {
       this.#pausedUntil = now + Math.max(wait, fault.retryAfterMs ?? 0);
       return;
     }
-    // a right that is missing, or a webhook in the way: may be mended
-    const mayBeMended = fault.user !== undefined || fault.status >= 500 || fault.status === 409;
-    if (mayBeMended) {
-      const tries = this.#tries.get(key) ?? 0;
-      if (tries === 0) tell({ is: 'write-failed', key, status: fault.status, text: fault.message });
-      if (isNewer) return;
+    const tries = this.#tries.get(key) ?? 0;
+    // gone while we wrote to it, or its namespace is going: nothing is wrong
+    const isGone = fault.status === 404 || (fault.status === 403 && fault.message.includes(NAMESPACE_GOES));
+    if (!isGone && tries === 0 && !this.#isOneOfMany(write, fault, now))
+      tell({ is: 'write-failed', key, status: fault.status, text: fault.message });
+    if (isNewer) return;
+    if (!isGone && tries + 1 < (write.tries ?? Number.POSITIVE_INFINITY)) {
       const at = now + backoffMs(clock, tries, PARKED_BASE_MS, PARKED_MOST_MS);
       this.#parked.set(key, { write, tries: tries + 1, at });
       return;
     }
     this.#tries.delete(key);
-    // gone while we wrote to it, or its namespace is going: nothing is wrong
-    const isGone = fault.status === 404 || (fault.status === 403 && write.rank === 'inform');
-    if (!isGone) tell({ is: 'write-failed', key, status: fault.status, text: fault.message });
     write.failed?.(fault);
+  }
+
+  /** Of those that are given up there may be a stream: one a minute is told, for each right and status. */
+  #isOneOfMany({ target, tries }: Write, { status }: ApiError, now: number): boolean {
+    if (tries === undefined) return false;
+    const kind = `${rightOf(target)} ${status}`;
+    if (now - (this.#toldAt.get(kind) ?? Number.NEGATIVE_INFINITY) < TELL_MS) return true;
+    this.#toldAt.set(kind, now);
+    return false;
   }
 
   /** What the server then holds; undefined when nothing had to be done. */
@@ -338,7 +357,8 @@ export class WriteQueue {
   /** Never repeated below the fence: what is asked again is asked through it. */
   #call<T>(call: (options: { readonly retries: 0; readonly timeoutMs: number }) => Promise<T>): Promise<T> {
     if (!this.#options.mayWrite()) return Promise.reject(new Fenced());
-    return call({ retries: 0, timeoutMs: TIMEOUT_MS });
+    const restMs = this.#options.restMs?.() ?? TIMEOUT_MS;
+    return call({ retries: 0, timeoutMs: Math.min(TIMEOUT_MS, restMs) });
   }
 }
 

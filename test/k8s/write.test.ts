@@ -62,6 +62,8 @@ const inform = (name: string): Write => ({
   rank: 'inform',
   change: { do: 'create', object: { metadata: { name } } },
 });
+const writesOf = (name: string) =>
+  door.fake.seen.filter(({ method, path }) => method !== 'GET' && path.includes(`/${name}`)).length;
 const requests = () => door.fake.seen.map(({ method, path }) => `${method} ${path.split('/').slice(5).join('/')}`);
 
 describe('the write queue', () => {
@@ -237,20 +239,55 @@ describe('the write queue', () => {
     for (const refuse of refusals) refuse();
   });
 
-  it('passes over what is gone, and over what the server refuses for good', async () => {
+  it.each([
+    [422, 'Invalid', 'services "a" is forbidden: ValidatingAdmissionPolicy \'p\' denied request: not today'],
+    [403, 'Forbidden', 'admission webhook "p.example.com" denied the request: not today'],
+    [401, 'Unauthorized', 'Unauthorized'],
+    [400, 'BadRequest', 'not today'],
+    [500, 'InternalError', 'failed calling webhook'],
+  ])(
+    'says once that it was refused with %d, and goes on trying until whatever refuses is mended',
+    async (code, reason, text) => {
+      const queue = await open();
+      const failed: number[] = [];
+      door.fake.fail(({ method }) => method !== 'GET', { status: code, body: statusOf(code, reason, text) }, 1_000);
+      door.fake.put(SERVICE_PATH, service('a'));
+      queue.queue.want({ ...assign('a', '192.0.2.1'), failed: ({ status }) => failed.push(status) });
+      await door.pass('it was refused eight times', () => writesOf('a') >= 8, 500);
+      expect(queue.queue.pending).toBe(1);
+      door.fake.mend();
+      const from = door.clock.now();
+      await door.pass('it goes through', () => ipOf(door.fake.get(SERVICE_PATH, 'app/a')) !== undefined, 500);
+      expect(door.clock.now() - from).toBeLessThanOrEqual(31_000);
+      expect(door.told('write-failed')).toMatchObject([{ key: 'services/app/a/status', status: code }]);
+      expect(failed).toEqual([]);
+    },
+  );
+
+  it('passes over what is gone, and what its namespace takes along', async () => {
     const queue = await open();
-    door.fake.put(SERVICE_PATH, service('bad'));
-    door.fake.fail(({ path }) => path.includes('bad'), {
-      status: 422,
-      body: statusOf(422, 'Invalid', 'no such field'),
-    });
+    const text =
+      'events "e" is forbidden: unable to create new content in namespace app because it is being terminated';
+    door.fake.fail(({ path }) => path.includes('events'), { status: 403, body: statusOf(403, 'Forbidden', text) });
     const failed: number[] = [];
     const tellMe = { failed: ({ status }: { status: number }) => failed.push(status) };
     queue.queue.want({ ...assign('gone', '192.0.2.1'), ...tellMe });
-    queue.queue.want({ ...assign('bad', '192.0.2.1'), ...tellMe });
+    queue.queue.want({ ...inform('e'), ...tellMe });
     await idle(queue);
-    expect(failed.sort()).toEqual([404, 422]);
-    expect(door.told('write-failed')).toMatchObject([{ key: 'services/app/bad/status', status: 422 }]);
+    expect(failed.sort()).toEqual([403, 404]);
+    expect([queue.queue.pending, door.told('write-failed')]).toEqual([0, []]);
+  });
+
+  it('gives up what may be refused so many times, and tells of one a minute', async () => {
+    const queue = await open();
+    door.fake.fail(({ path }) => path.includes('events'), { status: 422 }, 1_000);
+    const failed: number[] = [];
+    for (let i = 0; i < 10; i++)
+      queue.queue.want({ ...inform(`e${i}`), tries: 3, failed: ({ status }) => failed.push(status) });
+    await door.pass('all were given up', () => failed.length === 10, 500);
+    expect(door.fake.seen).toHaveLength(30);
+    expect(queue.queue.pending).toBe(0);
+    expect(door.told('write-failed')).toHaveLength(1);
   });
 
   it('creates, and patches what another created first', async () => {
@@ -274,6 +311,25 @@ describe('the write queue', () => {
 });
 
 describe('the fence', () => {
+  it('gives no request longer than the lease is held', async () => {
+    door = await new Door().open();
+    const limits: unknown[] = [];
+    const never = () => Promise.reject(new Error('not asked for'));
+    const mergePatch = (_: Target, __: object, options?: { timeoutMs?: number }) => {
+      limits.push(options?.timeoutMs);
+      return Promise.resolve(service('a') as unknown as ApiObject);
+    };
+    let restMs = 5_001;
+    const api = { mergePatch, get: never, create: never, put: never, delete: never };
+    const queue = start({ api, restMs: () => restMs });
+    queue.queue.want(assign('a', '192.0.2.1'));
+    await idle(queue);
+    restMs = Number.POSITIVE_INFINITY;
+    queue.queue.want(assign('b', '192.0.2.2'));
+    await idle(queue);
+    expect(limits).toEqual([5_001, 10_000]);
+  });
+
   it('lets nothing through once it fell, not even the rest of what was begun', async () => {
     let may = true;
     const queue = await open({ mayWrite: () => may, parallel: 1 });
