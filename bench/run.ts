@@ -9,6 +9,7 @@ const BENCHES: Readonly<Record<string, () => Promise<() => boolean | Promise<boo
   'k8s-cache': async () => (await import('./k8s-cache.ts')).k8sCache,
   start: async () => (await import('./start.ts')).start,
   announce: async () => (await import('./announce.ts')).announce,
+  bfd: async () => (await import('./bfd.ts')).bfd,
   flood: async () => (await import('./flood.ts')).flood,
   speaker: async () => (await import('./speaker.ts')).speaker,
   controller: async () => (await import('./controller.ts')).controller,
