@@ -50,7 +50,7 @@ type Effect = PacketEffect | ProbeReport;
 
 /** Called by an entry that names the namespace. */
 export function probe(namespace: string): void {
-  enter(`/run/netns/${namespace}`);
+  enterNamespace(namespace);
   runPacketThread<State, ProbeWanted, ProbeReport, ProbeView>({
     create: () => ({
       ...{ wanted: {}, counts: {}, dueAt: OFF, lastDatagramAt: OFF, longestGapMs: 0, late: [] },
@@ -64,10 +64,14 @@ export function probe(namespace: string): void {
   });
 }
 
-/** For a Worker: a module that calls `probe`. */
-export function probeEntry(namespace: string): URL {
-  const module = `import { probe } from ${JSON.stringify(import.meta.url)}; probe(${JSON.stringify(namespace)});`;
+/** For a Worker: a module that calls this function of that file with the namespace. */
+export function entryIn(namespace: string, file: string, name: string): URL {
+  const module = `import { ${name} } from ${JSON.stringify(file)}; ${name}(${JSON.stringify(namespace)});`;
   return new URL(`data:text/javascript,${encodeURIComponent(module)}`);
+}
+
+export function probeEntry(namespace: string): URL {
+  return entryIn(namespace, import.meta.url, 'probe');
 }
 
 function step(state: State, event: ThreadEvent<ProbeWanted> | { on: 'tick' }, { now }: Tick): Step<State, Effect> {
@@ -113,7 +117,9 @@ function hear(state: State, event: PacketEvent, now: number): readonly Effect[] 
   return state.wanted.bounce ? [...effects, { do: 'udp-send', socket, to, bytes }] : effects;
 }
 
-function enter(path: string): void {
+/** For the thread that calls it, and what it opens from then on. */
+export function enterNamespace(namespace: string): void {
+  const path = `/run/netns/${namespace}`;
   const CLONE_NEWNET = 0x40000000;
   const fd = openSync(path, 'r');
   const failed = koffi.load(null).func('int setns(int, int)')(fd, CLONE_NEWNET) !== 0;
