@@ -8,7 +8,7 @@ import { followKeys, followLans, forgetLans } from './links/lans.ts';
 import { followMesh, onMeshDatagram } from './links/mesh.ts';
 import { followPeers, haveLeft, leavePeers, onPeerDatagram, tickPeers } from './links/peers.ts';
 import type { Effects, LinksEffect, LinksEvent } from './links/report.ts';
-import { onSocket, reopen } from './links/socket.ts';
+import { onSocket, renew, reopen } from './links/socket.ts';
 import { hearSpeaker } from './links/speakers.ts';
 import type { Links } from './links/state.ts';
 import type { Step, Tick } from './net/machine.ts';
@@ -38,11 +38,16 @@ export function step(links: Links, event: LinksEvent, tick: Tick): Step<Links, L
       links.vips = new Set(event.wanted.layer2?.addresses.map(({ ip }) => ip));
       follow(links, tick, effects);
       break;
-    case 'links':
+    case 'links': {
+      const replaced = event.links.filter(({ name, index }) =>
+        links.links.some((before) => before.name === name && before.index !== index),
+      );
       links.links = event.links;
+      renew(links.sockets, new Set(replaced.map(({ name }) => name)), effects);
       reopen(links.sockets, tick, true, effects);
       follow(links, tick, effects);
       break;
+    }
     case 'datagram':
       onDatagram(links, event, tick, effects);
       break;

@@ -38,6 +38,8 @@ export function followLans(links: Links, tick: Tick, effects: Effects): void {
   let { random } = tick;
   for (const each of serving) {
     random = redraw(random);
+    const before = links.lans.get(each.name);
+    if (before !== undefined && isAnother(before, each)) replace(links, before, tick, effects);
     const known = links.lans.get(each.name);
     if (known === undefined && links.leaving) continue;
     const lan = known ?? createLan(links, each, wanted, tick, effects);
@@ -161,6 +163,16 @@ function stopServing(links: Links, lan: Lan, tick: Tick, effects: Effects): void
   const facts = { ...segment.facts, carrier: false };
   whenNew(lan, 'facts', facts, () => giveOwner(links, lan, { on: 'link', facts }, tick, effects));
   followMesh(links, lan, tick, effects);
+}
+
+/** A link of the same name: nothing of what was joined and learned on the one before is left. */
+function isAnother({ serving }: Lan, { link }: ServingLink): boolean {
+  return serving !== undefined && serving.link.index !== link.index;
+}
+
+function replace(links: Links, lan: Lan, tick: Tick, effects: Effects): void {
+  if (lan.segment === undefined) endLan(links, lan, tick, effects);
+  else stopServing(links, lan, tick, effects);
 }
 
 /** Forgets LANs whose interface has not come back. */

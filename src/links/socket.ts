@@ -99,6 +99,18 @@ export function reopen(sockets: Sockets, { now }: Tick, all: boolean, effects: E
   }
 }
 
+/** Opens again, at once, what was bound to a link of which there is another one now. */
+export function renew(sockets: Sockets, links: ReadonlySet<string>, effects: Effects): void {
+  for (const socket of sockets.all.values()) {
+    const { kind, name } = socket;
+    if (!('udp' in kind) || kind.udp.device === undefined || !links.has(kind.udp.device)) continue;
+    if (socket.is !== 'broken') effects.push({ do: 'udp-close', socket: name });
+    socket.is = 'opening';
+    socket.retryAt = OFF;
+    ask(socket, effects);
+  }
+}
+
 function ask({ name, kind }: Socket, effects: Effects): void {
   if ('udp' in kind) effects.push({ do: 'udp-open', socket: name, options: kind.udp });
   else effects.push({ do: 'frames-open', link: kind.framesOf });

@@ -276,6 +276,16 @@ describe('links and sockets', () => {
     expect(told(a, 'socket').at(-1)).not.toHaveProperty('error');
   });
 
+  it('a link that is replaced by one of the same name costs a session nothing', () => {
+    const { world, a } = pair();
+    world.run(4_000);
+    world.change(a, 'eth0', { index: 77 });
+    const renewed = a.sent.slice(-2).map(({ effect }) => effect.do);
+    expect(renewed).toEqual(['udp-close', 'udp-open']);
+    world.run(4_000);
+    expect(told(a, 'bfd-state').at(-1)).toMatchObject({ to: 'Up' });
+  });
+
   it('another address of the link makes another session from there', () => {
     const { world, a, b } = pair();
     world.run(4_000);

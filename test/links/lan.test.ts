@@ -111,6 +111,27 @@ describe('IPv6', () => {
   });
 });
 
+describe('a link that is replaced by one of the same name, between two looks', () => {
+  it.each([true, false])('is served anew, its groups joined again (with liveness: %s)', (liveness) => {
+    const self = cluster(16, liveness ? 2 : 1);
+    self.liveness = liveness;
+    self.vips = [VIP6];
+    self.withLiveness = (wanted) => ({ ...wanted, controls: [] });
+    startAll(self);
+    self.world.run(5_000);
+    const owner = nodeOf(self, answerers(self, VIP6)[0]);
+    const before = owner.sent.length;
+    for (const other of self.nodes) if (other !== owner) self.world.kill(other);
+    self.world.change(owner, 'eth0', { index: 77 });
+    self.world.run(3_000);
+    const joined = owner.sent
+      .slice(before)
+      .flatMap(({ effect }) => (effect.do.startsWith('group-') ? [effect.do] : []));
+    expect(joined).toEqual(['group-leave', 'group-join']);
+    expect(answerers(self, VIP6)).toEqual([owner.name]);
+  });
+});
+
 describe('what else is on the LAN', () => {
   it('a gateway is asked whether it has taken in that an address moved, and told of when it is lost', () => {
     const self = cluster(6, 2);

@@ -147,7 +147,11 @@ export class Sockets {
   }
 
   #changeGroup({ do: what, link, group }: PacketEffect & { do: 'group-join' | 'group-leave' }): void {
-    const groups = this.#groups.get(link) ?? new LinkGroups(this.#indexOf(link));
+    const index = this.#indexOf(link);
+    const before = this.#groups.get(link);
+    // a link of the same name may have come: the groups of the one before have gone with it
+    if (before !== undefined && before.index !== index) before.close();
+    const groups = before?.index === index ? before : new LinkGroups(index);
     this.#groups.set(link, groups);
     if (what === 'group-join') groups.join(group, link);
     else groups.leave(group, link);
