@@ -3,6 +3,7 @@
 
 import { attempt, quoted, refuse } from '../config/invalid.ts';
 import { convertLegacy } from '../config/legacy.ts';
+import { parsePools } from '../config/pool.ts';
 import type { ApiObject, Invalid, IPAddressPool } from '../config/resource.ts';
 import { readAsResource } from './reader.ts';
 import { parseYaml } from './yaml.ts';
@@ -23,7 +24,7 @@ export function readLegacyConfigMap({
   const done = attempt(() => poolsOf(config, namespace));
   if ('value' in done) return { pools: done.value };
   const { rule, message } = done.invalid;
-  return { invalid: { rule, message: `ConfigMap ${LEGACY_NAME}: ${message}`, kind: 'ConfigMap', name: LEGACY_NAME } };
+  return { invalid: { rule, message, kind: 'ConfigMap', name: LEGACY_NAME } };
 }
 
 function poolsOf(config: string, namespace: string): readonly IPAddressPool[] {
@@ -35,9 +36,12 @@ function poolsOf(config: string, namespace: string): readonly IPAddressPool[] {
   const { objects, unknown } = converted.value;
   const [strange] = unknown;
   if (strange !== undefined) refuse('unknown-field', `unknown key ${quoted(strange)}`);
-  return objects.flatMap(({ object }) => {
+  const pools = objects.flatMap(({ object }) => {
     const read = readAsResource(object);
     if ('invalid' in read) return refuse(read.invalid.rule, read.invalid.message, read.invalid.field);
     return read.kind === 'IPAddressPool' ? [read.value] : [];
   });
+  // what is wrong among them is said of the ConfigMap, for there is no such IPAddressPool
+  parsePools(pools, []);
+  return pools;
 }

@@ -55,6 +55,8 @@ export interface ReflectorState {
   /** Lists after the first one. */
   readonly relists: number;
   readonly garbled: number;
+  /** The right to read it is missing. */
+  readonly denied: boolean;
   /** Why it is not watching; undefined while it is, or is about to be. */
   readonly problem: string | undefined;
 }
@@ -80,6 +82,7 @@ export class Reflector {
     reconnects: -1,
     relists: -1,
     garbled: 0,
+    denied: false,
     problem: undefined as string | undefined,
   };
   /** Where the next watch begins; empty: with a list. */
@@ -309,6 +312,7 @@ export class Reflector {
     if (this.#version !== '') this.#state.lostAt = undefined;
     this.#state.is = this.#version === '' ? 'listing' : 'watching';
     this.#state.problem = undefined;
+    this.#state.denied = false;
     if (this.#told === undefined) return;
     this.#told = undefined;
     this.#tell({ is: 'reading-again', kind: this.selection.kind });
@@ -329,6 +333,7 @@ export class Reflector {
       return atOnce ? 0 : this.#waitMs(undefined);
     }
     this.#state.problem = fault.message;
+    this.#state.denied = fault instanceof ApiError && fault.status === 403;
     if (fault instanceof GarbledWatch) {
       this.#state.garbled++;
       this.#tell({ is: 'garbled', kind, text: fault.message });

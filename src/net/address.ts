@@ -185,6 +185,20 @@ export function rangeOfPrefix(prefix: Prefix): Range {
   return { family, first, last: first + (1n << BigInt(bitsOf(family) - length)) - 1n };
 }
 
+/** What is left of a range, ascending; the range itself where nothing is taken of it. */
+export function without(range: Range, taken: readonly Range[]): readonly Range[] {
+  const { family, first, last } = range;
+  const cuts = taken.filter((each) => each.family === family && each.first <= last && each.last >= first);
+  if (cuts.length === 0) return [range];
+  const left: Range[] = [];
+  let at = first;
+  for (const cut of cuts.toSorted((a, b) => (a.first < b.first ? -1 : 1))) {
+    if (cut.first > at) left.push({ family, first: at, last: cut.first - 1n });
+    if (cut.last >= at) at = cut.last + 1n;
+  }
+  return at > last ? left : [...left, { family, first: at, last }];
+}
+
 export function inRange(ip: Ip, range: Range): boolean {
   if (familyOf(ip) !== range.family) return false;
   const value = ipToNumber(ip);

@@ -63,7 +63,7 @@ function byFamily(counts: Readonly<Record<Family, number>>): Readonly<Record<str
 /** How one kind is read from the API server. `now` is of the clock that `lostAt` is told by, ms. */
 export function kindJson(kind: string, state: ReflectorState | undefined, now: number) {
   if (state === undefined) return { kind, synced: false, is: 'waiting', ageMs: null, problem: '' };
-  const { heardAt: _, lostAt: __, problem = '', ...rest } = state;
+  const { heardAt: _, lostAt: __, denied: ___, problem = '', ...rest } = state;
   const age = ageOf(state, now);
   return { kind, ...rest, ageMs: age === undefined ? null : Math.round(age), problem };
 }

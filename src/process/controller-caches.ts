@@ -22,7 +22,7 @@ import type { Tell } from '../k8s/report.ts';
 import { readService } from '../k8s/resource.ts';
 import { faultOf, type Reader } from '../k8s/store.ts';
 import { Watched } from '../k8s/watched.ts';
-import { LegacyPools } from './legacy-pools.ts';
+import { LegacyPools, namesMissing } from './legacy-pools.ts';
 
 export interface CacheOptions {
   readonly api: Api;
@@ -65,10 +65,14 @@ export class ControllerCaches {
 
   /** Everything that addresses depend on was read; the ConfigurationState is not among it. */
   get synced(): boolean {
-    const isLegacyKnown = !this.#hasNoPools || this.legacy.synced || this.legacy.state?.problem !== undefined;
-    return (
-      isLegacyKnown && [this.services, this.pools, this.communities, this.namespaces].every(({ synced }) => synced)
-    );
+    const all = [this.services, this.pools, this.communities, this.namespaces];
+    return all.every(({ synced }) => synced) && (this.legacy.synced || !this.#needsLegacy);
+  }
+
+  /** Addresses may depend on the ConfigMap; one that may not be read is none. */
+  get #needsLegacy(): boolean {
+    if (this.legacy.state?.denied === true) return false;
+    return this.#hasNoPools || namesMissing(this.pools.store.map(), this.services.store.map()).size > 0;
   }
 
   get #hasNoPools(): boolean {
@@ -76,13 +80,14 @@ export class ControllerCaches {
   }
 
   seen(): Seen {
+    const [services, stored] = [this.services.store.map(), this.pools.store.map()];
     const [configuration] = this.legacy.store.map().values();
     const refused = this.#hasNoPools ? this.legacy.store.unreadable : [];
     const unreadable = this.services.store.unreadable.map(({ namespace, name }) => `${namespace}/${name}`);
     return {
-      services: this.services.store.map(),
+      services,
       unreadable: new Set(unreadable),
-      pools: this.#legacyPools.beside(this.pools.store.map(), this.#hasNoPools, configuration),
+      pools: this.#legacyPools.beside({ stored, isEmpty: this.#hasNoPools, configuration, services }),
       others: this.communities.store.map(),
       namespaces: this.namespaces.store.map(),
       problems: [...this.pools.store.unreadable, ...this.communities.store.unreadable, ...refused].map((each) => ({

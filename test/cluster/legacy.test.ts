@@ -8,7 +8,7 @@ import { parseAllDocuments } from 'yaml';
 import type { Manifest } from '../interop/manifests.ts';
 import { throughout, until } from '../interop/process.ts';
 import { SYSTEM } from './cluster.ts';
-import { addressesOf, daemonsOf, untilAddresses } from './fairway.ts';
+import { addressesOf, daemonsOf, restart, untilAddresses } from './fairway.ts';
 import { clusterStories, useFairway } from './stories.ts';
 import { loadBalancer } from './workload.ts';
 
@@ -53,10 +53,13 @@ clusterStories('the ConfigMap of MetalLB up to v0.12', [], () => {
       const addresses = [await addressesOf(cluster, one), await addressesOf(cluster, two)];
       return addresses.flat().join() === '203.0.113.8,198.51.100.0';
     };
-    // one after the other, as slowly as a person would
-    for (const object of objects) {
+    // one after the other, as slowly as a person would, and with another leader after the first
+    for (const [at, object] of objects.entries()) {
       await cluster.api.apply(object);
       await throughout('both addresses stay', 500, holds);
+      if (at > 0) continue;
+      await restart(cluster, 'controller', 'SIGTERM');
+      await throughout('both addresses stay', 2_000, holds);
     }
     await until('the ConfigMap counts no more', async () => (await logs()).includes('in force any more'));
     await cluster.api.remove(configMap);

@@ -17,7 +17,9 @@ import {
   parseIp,
   parsePrefix,
   prefixOf,
+  type Range,
   rangeOfPrefix,
+  without,
 } from '../../src/net/address.ts';
 
 const ip = (text: string): Ip => parseIp(text) ?? expect.fail(`${text} is an address`);
@@ -160,6 +162,28 @@ describe('arithmetic', () => {
     );
     expect(compareAddresses(ip('255.255.255.255'), ip('::'))).toBeLessThan(0);
     expect(compareAddresses(prefixOf(ip('10.0.0.0'), 8), prefixOf(ip('10.0.0.0'), 16))).toBeLessThan(0);
+  });
+
+  it('takes ranges out of a range: what is left and what was taken is the whole', () => {
+    const octet = fc.integer({ min: 0, max: 40 });
+    const range = (a: number, b: number): Range => {
+      return { family: 'ipv4', first: BigInt(Math.min(a, b)), last: BigInt(Math.max(a, b)) };
+    };
+    const numbers = (ranges: readonly Range[]) =>
+      ranges.flatMap(({ first, last }) =>
+        Array.from({ length: Number(last - first) + 1 }, (_, i) => Number(first) + i),
+      );
+    fc.assert(
+      fc.property(fc.tuple(octet, octet), fc.array(fc.tuple(octet, octet), { maxLength: 4 }), (whole, parts) => {
+        const from = range(...whole);
+        const taken = parts.map((part) => range(...part));
+        const cut = new Set(numbers(taken));
+        expect(numbers(without(from, taken))).toEqual(numbers([from]).filter((each) => !cut.has(each)));
+      }),
+      seeded,
+    );
+    const six: Range = { family: 'ipv6', first: 0n, last: 9n };
+    expect(without(six, [range(0, 9)])).toEqual([six]);
   });
 
   it('names host prefixes and link-local addresses', () => {
