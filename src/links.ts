@@ -11,6 +11,7 @@ import type { Effects, LinksEffect, LinksEvent } from './links/report.ts';
 import { onSocket, renew, reopen } from './links/socket.ts';
 import { hearSpeaker } from './links/speakers.ts';
 import type { Links } from './links/state.ts';
+import type { LinksWanted } from './links/wanted.ts';
 import type { Step, Tick } from './net/machine.ts';
 import { OFF, redraw, unreachable } from './net/machine.ts';
 import type { PacketEvent } from './net/packet-io.ts';
@@ -34,8 +35,7 @@ export function step(links: Links, event: LinksEvent, tick: Tick): Step<Links, L
   switch (event.on) {
     case 'wanted':
       if (links.leaving) break;
-      links.wanted = event.wanted;
-      links.vips = new Set(event.wanted.layer2?.addresses.map(({ ip }) => ip));
+      want(links, event.wanted);
       follow(links, tick, effects);
       break;
     case 'links': {
@@ -75,6 +75,15 @@ export function step(links: Links, event: LinksEvent, tick: Tick): Step<Links, L
   tellAnswers(links, effects);
   schedule(links);
   return [links, effects];
+}
+
+/** What layer 2 there was ends when it has told the others. */
+function want(links: Links, wanted: LinksWanted): void {
+  const { layer2 } = links.wanted;
+  links.layer2Ends = wanted.layer2 === undefined && links.lans.size > 0;
+  links.wanted =
+    links.layer2Ends && layer2 !== undefined ? { ...wanted, layer2: { ...layer2, addresses: [] } } : wanted;
+  links.vips = new Set(links.wanted.layer2?.addresses.map(({ ip }) => ip));
 }
 
 /** Sessions and LANs as they are wanted, on the links that there are. */

@@ -41,7 +41,7 @@ export function followLans(links: Links, tick: Tick, effects: Effects): void {
     const before = links.lans.get(each.name);
     if (before !== undefined && isAnother(before, each)) replace(links, before, tick, effects);
     const known = links.lans.get(each.name);
-    if (known === undefined && links.leaving) continue;
+    if (known === undefined && (links.leaving || !isNeeded(wanted, each.name))) continue;
     const lan = known ?? createLan(links, each, wanted, tick, effects);
     followLan(links, lan, each, serving, wanted, { ...tick, random }, effects);
   }
@@ -58,7 +58,8 @@ function followLan(
   effects: Effects,
 ): void {
   lan.serving = own;
-  lan.forgetAt = OFF;
+  // the others hear for a while that nothing is claimed there any more
+  lan.forgetAt = isNeeded(wanted, lan.link) ? OFF : Math.min(lan.forgetAt, tick.now + FORGET_MS);
   openSocket(links.sockets, lan.link, { framesOf: lan.link }, 'layer2', effects);
   const { liveness, announcements, addresses } = wanted;
   const answering = interfaceFacts(own, links.links);
@@ -68,7 +69,7 @@ function followLan(
   whenNew(lan, 'announcements', [announcements.framesPerSecond, String(announcements.refreshMs)], () =>
     giveResponder(links, lan, { on: 'settings', settings: announcements }, tick, effects),
   );
-  const here = addresses.filter(({ interfaces }) => interfaces.length === 0 || interfaces.includes(lan.link));
+  const here = addresses.filter((each) => isOn(each, lan.link));
   const watched = new Set([...(liveness?.controls ?? []), ...(liveness?.nodes.values() ?? [])]);
   const served = new Set(here.map(({ ip }) => ip));
   giveResponder(links, lan, { on: 'addresses', served, watched }, tick, effects);
@@ -83,6 +84,15 @@ function followLan(
     followMesh(links, lan, tick, effects);
   }
   lan.wanted = wanted;
+}
+
+function isOn({ interfaces }: Layer2Address, link: string): boolean {
+  return interfaces.length === 0 || interfaces.includes(link);
+}
+
+/** Some address is to be answered there, by whomever. */
+function isNeeded({ addresses }: Layer2Wanted, link: string): boolean {
+  return addresses.some((each) => isOn(each, link));
 }
 
 function followOwner(
@@ -175,9 +185,13 @@ function replace(links: Links, lan: Lan, tick: Tick, effects: Effects): void {
   else stopServing(links, lan, tick, effects);
 }
 
-/** Forgets LANs whose interface has not come back. */
+/** Forgets LANs whose interface has not come back, or for which there is nothing to do any more. */
 export function forgetLans(links: Links, tick: Tick, effects: Effects): void {
   for (const lan of [...links.lans.values()]) if (lan.forgetAt <= tick.now) endLan(links, lan, tick, effects);
+  if (!links.layer2Ends || links.lans.size > 0) return;
+  links.layer2Ends = false;
+  links.wanted = { sessions: links.wanted.sessions };
+  followLans(links, tick, effects);
 }
 
 /** The speakers' port and their keys, while there is liveness. */

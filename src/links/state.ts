@@ -40,6 +40,8 @@ export interface Links {
   drops: Readonly<Record<string, number>>;
   /** Effects that the kernel refused, by name and error. */
   failures: Readonly<Record<string, number>>;
+  /** Main wants no layer 2 any more, and the others are being told. */
+  layer2Ends: boolean;
   leaving: boolean;
   /** Until when peers are told; OFF: it has left, or is not leaving. */
   leaveBy: number;
@@ -100,6 +102,6 @@ export function createLinks(incarnation: number): Links {
   return {
     ...{ incarnation, links: [], wanted: NOTHING, vips: new Set(), sockets: createSockets(), peers: createPeers() },
     ...{ lans: new Map(), keys: noKeys(), answers: new Map(), changed: new Set(), saidOwn: new Set() },
-    ...{ saidLinks: '', drops: {}, failures: {}, leaving: false, leaveBy: OFF, dueAt: OFF },
+    ...{ saidLinks: '', drops: {}, failures: {}, layer2Ends: false, leaving: false, leaveBy: OFF, dueAt: OFF },
   };
 }

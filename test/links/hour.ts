@@ -170,7 +170,10 @@ export function tellHour(seed: number, minutes: number, canary: (self: Cluster) 
   const { world } = self;
   world.loss = chance.pick([0, 0, 0.01]);
   world.routed = chance.happens(0.5);
-  self.address = (each) => ({ ...each, interfaces: ['eth0'], established: world.now > 10_000 });
+  self.vips = [VIP, ip('198.51.100.100')];
+  self.address = (each) => {
+    return { ...each, interfaces: [each.ip === VIP ? 'eth0' : 'eth1'], established: world.now > 10_000 };
+  };
   self.withLiveness = (wanted, host) => ({ ...wanted, serving: !hour.unfit.has(host), failbackMs: 30_000 });
   world.onReport = (host, { report }) => {
     if (report === 'left') world.kill(host);

@@ -61,6 +61,25 @@ describe('interfaces that serve', () => {
     expect([on(), on(VIP, 'second')]).toEqual([0, 1]);
   });
 
+  it('no address is named for: nothing is opened there; the last one gone, the others are told, and it is closed', () => {
+    const self = cluster(17, 3, (at) => [port('eth1', 'second', at + 40, `203.0.113.${at + 1}/24`)]);
+    self.address = (each) => ({ ...each, interfaces: ['eth0'] });
+    startAll(self);
+    self.world.run(5_000);
+    for (const node of self.nodes) expect([...node.frames]).toEqual(['eth0']);
+    const owner = nodeOf(self, answerers(self)[0]);
+    self.world.want(owner, { sessions: new Map() });
+    const { none, two, last } = watch(self, 1_000);
+    expect([none <= 20, two, last.length]).toEqual([true, 0, 1]);
+    expect(last).not.toEqual([owner.name]);
+    self.world.run(10_000);
+    expect([[...owner.frames], [...owner.sockets.keys()], viewOf(self, owner).lans]).toEqual([[], [], []]);
+    publish(self);
+    self.world.run(3_000);
+    expect([...owner.sockets.keys()]).toEqual(['speakers/ipv4', 'speakers/ipv6']);
+    expect(answerers(self)).toEqual(last);
+  });
+
   it('all MACs of a node are its own: two of its interfaces on one segment are no conflict', () => {
     const self = cluster(3, 2, (at) => [port('eth1', 'lan', at + 40, `192.0.2.${at + 50}/24`)]);
     startAll(self);

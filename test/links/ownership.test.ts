@@ -19,7 +19,7 @@ import {
   watch,
 } from './lan.ts';
 import type { Host } from './world.ts';
-import { port } from './world.ts';
+import { ip, port } from './world.ts';
 
 const told = (host: Host, report: LinksReport['report']) => host.reports.filter((each) => each.report === report);
 
@@ -146,7 +146,9 @@ describe('with liveness', () => {
   it('a cable that is pulled is told by another way, and the address moves at once', () => {
     for (const routed of [true, false]) {
       const self = cluster(3, 3, (at) => [port('eth1', 'other', at + 33, `198.51.100.${at + 1}/24`)]);
-      self.address = (each) => ({ ...each, interfaces: ['eth0'] });
+      // by a router, or over another LAN that speakers share
+      self.vips = routed ? [VIP] : [VIP, ip('198.51.100.100')];
+      self.address = (each) => ({ ...each, interfaces: each.ip === VIP ? ['eth0'] : ['eth1'] });
       self.world.routed = routed;
       startAll(self);
       self.world.run(5_000);
