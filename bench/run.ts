@@ -13,6 +13,7 @@ const BENCHES: Readonly<Record<string, () => Promise<() => boolean | Promise<boo
   flood: async () => (await import('./flood.ts')).flood,
   speaker: async () => (await import('./speaker.ts')).speaker,
   controller: async () => (await import('./controller.ts')).controller,
+  route: async () => (await import('./route.ts')).route,
 };
 
 const asked = process.argv.slice(2);
