@@ -135,6 +135,12 @@ export function statusWrites(
   return writes;
 }
 
+/** Without what is made under a name that is still taken: that comes when the other one is gone. */
+export function inTurn(writes: readonly StatusWrite[]): readonly StatusWrite[] {
+  const taken = new Set(writes.flatMap((write) => (write.do === 'delete' ? write.name : [])));
+  return taken.size === 0 ? writes : writes.filter((write) => write.do !== 'create' || !taken.has(write.name));
+}
+
 function missing(
   service: ServiceKey,
   plan: ServicePlan | undefined,

@@ -54,8 +54,8 @@ export class SpeakerStatus {
 
   constructor(options: SpeakerStatusOptions) {
     this.#options = options;
-    const { node, namespace, queue, caches, isLeft } = options;
-    const common = { node, namespace, queue, changed: () => this.mark() };
+    const { node, namespace, queue, caches, isLeft, clock } = options;
+    const common = { node, namespace, queue, clock, changed: () => this.mark() };
     this.#writers = {
       bgp: new StatusWriter({
         ...{ ...common, of: BGP_STATUS, kind: SERVICE_BGP_STATUSES, watched: caches.statuses },
