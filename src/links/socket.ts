@@ -79,7 +79,10 @@ export function onSocket(
   socket.retryAt = now + socket.retryMs;
   sockets.dueAt = Math.min(sockets.dueAt, socket.retryAt);
   socket.retryMs = Math.min(socket.retryMs * 2, LONGEST_RETRY_MS);
-  if (socket.said?.code !== error.code) effects.push({ report: 'socket', socket: name, use, error });
+  // a right that this process lacks is lacking for all: one line, not one for each interface
+  const isKnown =
+    error.code === 'EPERM' && [...sockets.all.values()].some((each) => each.use === use && each.said?.code === 'EPERM');
+  if (socket.said?.code !== error.code && !isKnown) effects.push({ report: 'socket', socket: name, use, error });
   socket.said = error;
 }
 

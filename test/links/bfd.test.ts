@@ -339,6 +339,17 @@ describe('links and sockets', () => {
     expect(told(a, 'socket').length).toBe(2);
   });
 
+  it('a right that the process lacks is said once, not for each interface', () => {
+    const world = new World(9);
+    const a = world.host('a', ...[1, 2, 3].map((at) => port(`eth${at}`, 'lan', at, `192.0.${at}.1/24`)));
+    world.refuses = () => 'EPERM';
+    const wanted = [2, 3, 4].map((at) => [`b${at}`, to(`192.0.${at - 1}.2`)] as const);
+    world.start(a, sessions(Object.fromEntries(wanted)));
+    world.run(10_000);
+    expect(told(a, 'socket')).toMatchObject([{ use: 'bfd', error: { code: 'EPERM' } }]);
+    expect(view(world, a).broken.length).toBeGreaterThan(1);
+  });
+
   it('what the kernel refuses to send is counted', () => {
     const { world, a } = pair();
     const error = { code: 'EHOSTUNREACH', call: 'sendmsg', text: '' };
