@@ -2,7 +2,6 @@
 // node knows, with FRR and BIRD as the node beside us; whether a speaker that parses lists without end loses a session; and
 // what 500 sessions cost.
 
-import { existsSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startBird } from '../test/interop/bird.ts';
 import { type Frr, startFrr } from '../test/interop/frr.ts';
@@ -12,6 +11,7 @@ import { until } from '../test/interop/process.ts';
 import { untilUp } from '../test/interop/router.ts';
 import { IMAGE_FLAGS, Speaker } from '../test/interop/speaker.ts';
 import { farAddress } from './bfd-sessions.ts';
+import { favour } from './favour.ts';
 import { cpuSeconds, Measurements, print } from './figures.ts';
 import { NODE_AS, ROUTER_AS } from './rivals.ts';
 
@@ -98,14 +98,6 @@ async function inLab(measure: (lab: Lab) => Promise<void>): Promise<void> {
     await lab.stopAll();
     lab.down();
   }
-}
-
-/** What is measured comes before what else this machine does: as a CPU request does for a pod (sched(7), autogroups). */
-function favour(): void {
-  const file = '/proc/self/autogroup';
-  if (!existsSync(file)) return;
-  writeFileSync(file, '-15');
-  process.on('exit', () => writeFileSync(file, '0'));
 }
 
 /** From the cut until FRR's kernel route is gone, and until the node's own BGP is down; ms. */

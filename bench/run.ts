@@ -10,6 +10,7 @@ const BENCHES: Readonly<Record<string, () => Promise<() => boolean | Promise<boo
   start: async () => (await import('./start.ts')).start,
   announce: async () => (await import('./announce.ts')).announce,
   bfd: async () => (await import('./bfd.ts')).bfd,
+  layer2: async () => (await import('./layer2.ts')).layer2,
   flood: async () => (await import('./flood.ts')).flood,
   speaker: async () => (await import('./speaker.ts')).speaker,
   controller: async () => (await import('./controller.ts')).controller,

@@ -98,13 +98,13 @@ export class Layer2Lab {
     await until(`${name} hears ${others}`, () => count() >= others, 30_000);
   }
 
-  /** Asks every 20 ms at a place until `stop`; of many addresses some at a time. */
-  async sampler(place: Place, vips: readonly Ip[], perRound = vips.length): Promise<Sampler> {
+  /** Asks every 20 ms, if nothing else is said, at a place until `stop`; of many addresses some at a time. */
+  async sampler(place: Place, vips: readonly Ip[], perRound = vips.length, everyMs = EVERY_MS): Promise<Sampler> {
     const { ipv4, ipv6 } = place === 'r' ? ROUTER : node(Number(place.slice(1)));
     const sampler = new Sampler(this.#lab.namespace(place), this.macs);
     this.#samplers.push(sampler);
     await sampler.begin({
-      ...{ link: 'eth0', mac: macOf(this.#lab, place) as Mac, vips, everyMs: EVERY_MS, perRound },
+      ...{ link: 'eth0', mac: macOf(this.#lab, place) as Mac, vips, everyMs, perRound },
       from: { ipv4: ipv4 as Ip, ipv6: ipv6 as Ip },
     });
     return sampler;
