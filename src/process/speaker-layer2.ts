@@ -48,12 +48,16 @@ export interface SpeakerLayer2Options {
 
 /** From a report of the packet thread to a look at all of it. */
 const LOOK_AFTER_MS = 500;
+/** From the start until it is known which addresses this node has again: it listens for a second, and others may go first. */
+const SETTLE_MS = 4_000;
 
 export class SpeakerLayer2 {
   readonly #options: SpeakerLayer2Options;
   readonly #memberlist: Memberlist | undefined;
   readonly #layer2: Layer2;
   #looking: NodeJS.Timeout | undefined;
+  #settling: NodeJS.Timeout | undefined;
+  #isSettled = false;
 
   /** Throws an Error that names the file of the Secret. */
   constructor(options: SpeakerLayer2Options) {
@@ -78,13 +82,29 @@ export class SpeakerLayer2 {
     return this.#layer2.counts;
   }
 
+  /** Before that nobody can say what this node lost by its restart, or began to answer for. */
+  get isSettled(): boolean {
+    return this.#isSettled;
+  }
+
   async run(signal: AbortSignal): Promise<void> {
-    signal.addEventListener('abort', () => clearTimeout(this.#looking));
+    signal.addEventListener('abort', () => {
+      clearTimeout(this.#looking);
+      clearTimeout(this.#settling);
+    });
     await this.#memberlist?.run(signal);
   }
 
   follow(grounds: Layer2Grounds): void {
-    this.#options.packets.wantLayer2(this.#layer2.follow(grounds));
+    const wanted = this.#layer2.follow(grounds);
+    this.#options.packets.wantLayer2(wanted);
+    if (this.#isSettled || this.#settling !== undefined) return;
+    if (wanted === undefined) this.#isSettled = grounds.config !== undefined;
+    else
+      this.#settling = setTimeout(() => {
+        this.#isSettled = true;
+        this.#options.servedChanged();
+      }, SETTLE_MS).unref();
   }
 
   /** A report of the packet thread. Who else is there is looked at some time after something changed, once. */
@@ -122,7 +142,7 @@ export class SpeakerLayer2 {
       tell: (error) => {
         const op = 'readSecret';
         if (error === undefined) log.info({ op }, 'the Secret of the speakers can be read again');
-        else log.warn({ op, error }, 'the Secret of the speakers stays as it was');
+        else log.warn({ op, error }, 'the Secret of the speakers cannot be read');
       },
     });
   }

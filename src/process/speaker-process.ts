@@ -125,6 +125,7 @@ export class SpeakerProcess {
     this.#status = new SpeakerStatus({
       ...{ node, namespace, queue: this.#queue, events, caches: this.#caches, clock },
       isLeft: (other) => this.#layer2.isLeft(other),
+      isSettled: () => this.#layer2.isSettled,
     });
   }
 

@@ -28,6 +28,8 @@ export interface SpeakerStatusOptions {
   readonly caches: Pick<SpeakerCaches, 'states' | 'statuses' | 'bgpStatuses' | 'layer2Statuses' | 'ownLayer2Statuses'>;
   /** A node that answers for nothing by layer 2 any more. */
   readonly isLeft: (node: string) => boolean;
+  /** It is known what this node answers for by layer 2: until then its statuses of before stay, and nothing is news. */
+  readonly isSettled: () => boolean;
   readonly clock: Clock;
 }
 
@@ -110,7 +112,7 @@ export class SpeakerStatus {
     // what is withheld before a first configuration was accepted is no reason to take anything away
     if (configuration.config === undefined) return;
     for (const protocol of ['bgp', 'layer2'] as const) {
-      if (protocol === 'bgp' && isWithOthers) continue;
+      if (protocol === 'bgp' ? isWithOthers : !this.#options.isSettled()) continue;
       this.#emitEvents(protocol, services, objects);
       this.#writers[protocol].write(services, this.#owner);
     }

@@ -3,10 +3,9 @@
 
 import { expect, it } from 'vitest';
 
-import type { Manifest } from '../interop/manifests.ts';
 import { throughout, until } from '../interop/process.ts';
 import { placeOf, SYSTEM } from './cluster.ts';
-import { eventsOf, podsOf, untilAddresses, untilReady } from './fairway.ts';
+import { eventsOf, podsOf, restart, untilAddresses, untilReady } from './fairway.ts';
 import {
   LAN,
   l2Advertisement,
@@ -21,6 +20,7 @@ import {
   untilReason,
   untilSilent,
 } from './lan.ts';
+import { EXCLUDED, nodeObject } from './routing.ts';
 import { clusterStories, useFairway } from './stories.ts';
 import { fetchFrom, loadBalancer, serve } from './workload.ts';
 
@@ -28,18 +28,12 @@ const DUAL = { ipFamilyPolicy: 'RequireDualStack', ipFamilies: ['IPv4', 'IPv6'] 
 const BOTH = [LAN.ipv4, LAN.ipv6];
 const EXCLUDE = { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'metallb-excludel2', namespace: SYSTEM } };
 
-/** The links of pods, as MetalLB's list has them for every CNI. */
-const LEFT_OUT = ['^lo$', '^p[0-9]+$'];
 const listOf = (names: readonly string[]) => ({
   'excludel2.yaml': `announcedInterfacesToExclude: ${JSON.stringify(names)}\n`,
 });
-const exclude =
-  (names: readonly string[]) =>
-  (object: Manifest): Manifest =>
-    object.metadata.name === EXCLUDE.metadata.name ? { ...object, data: listOf(names) } : object;
 
 clusterStories('layer 2', [], () => {
-  const cluster = useFairway(3, { edit: exclude(LEFT_OUT), prepare: async (made) => void (await made.startProxies()) });
+  const cluster = useFairway(3, { prepare: async (made) => void (await made.startProxies()) });
   const others = (name: string) => cluster.nodes.filter((each) => each !== name);
   const announced = (name: string, ip: string) =>
     metricOf(cluster, name, `metallb_speaker_announced{service="app/web",protocol="layer2",node="${name}",ip="${ip}"}`);
@@ -83,7 +77,7 @@ clusterStories('layer 2', [], () => {
         if (counted().some((count) => count === undefined)) throw new Error(`${counted()}`);
         return true;
       });
-      for (const other of others(owner)) expect(announced(other, ip)).toBeUndefined();
+      for (const other of others(owner)) expect([other, announced(other, ip)]).toEqual([other, undefined]);
     }
     const state = stateOf(cluster, owner);
     expect(
@@ -112,12 +106,15 @@ clusterStories('layer 2', [], () => {
     const number = Number(owner.slice(1));
     await cluster.kubelet.cutPower(number);
     cluster.lab.ip('sw', `link set ${placeOf(owner)} down`);
-    const next = await untilAnswered(cluster, [LAN.ipv4], others(owner));
-    await untilL2Statuses(cluster, 'web', next);
-    expect(announced(next, LAN.ipv4)).toBe(1);
-
-    cluster.lab.ip('sw', `link set ${placeOf(owner)} up`);
-    cluster.kubelet.switchOn(number);
+    let next = '';
+    try {
+      next = await untilAnswered(cluster, [LAN.ipv4], others(owner));
+      await untilL2Statuses(cluster, 'web', next);
+      expect(announced(next, LAN.ipv4)).toBe(1);
+    } finally {
+      cluster.lab.ip('sw', `link set ${placeOf(owner)} up`);
+      cluster.kubelet.switchOn(number);
+    }
     await untilReady(cluster);
     await untilReason(cluster, owner, 'web', 'notOwner');
     await throughout('it stays', 3_000, () => nodeAnswering(cluster, LAN.ipv4) === next);
@@ -192,9 +189,72 @@ clusterStories('layer 2', [], () => {
     await untilAnswered(cluster, [LAN.ipv4]);
   });
 
+  it('speakers that restart find their statuses again, and that is no news', async () => {
+    const web = loadBalancer('web');
+    const onN2 = { nodeSelectors: [{ matchLabels: { 'kubernetes.io/hostname': 'n2' } }] };
+    await cluster.api.apply(lanPool(), l2Advertisement('main', onN2), web, serve('web-1', 'n1'));
+    const owner = await untilAnswered(cluster, [LAN.ipv4]);
+    await untilL2Statuses(cluster, 'web', owner);
+    const objects = async () =>
+      (await l2Statuses(cluster, 'web')).map(({ metadata }) => [
+        metadata.name,
+        metadata.uid,
+        metadata['resourceVersion'],
+      ]);
+    const news = async () =>
+      (await eventsOf(cluster, web)).filter(({ reason }) => reason === 'nodeAssigned').map(({ count }) => count);
+    await until('the Event is there', async () => (await news()).length > 0);
+    const before = [await objects(), await news()];
+    await restart(cluster, 'speaker', 'SIGKILL');
+    expect(await untilAnswered(cluster, [LAN.ipv4])).toBe(owner);
+    await throughout(
+      'nothing is written',
+      6_000,
+      async () => JSON.stringify([await objects(), await news()]) === JSON.stringify(before),
+    );
+  });
+
+  it('a node that is labelled to be left out hands its addresses over, and none is unanswered', async () => {
+    const web = loadBalancer('web');
+    await cluster.api.apply(lanPool(), l2Advertisement('main'), web, serve('web-1', 'n1'));
+    const owner = await untilAnswered(cluster, [LAN.ipv4]);
+    await untilL2Statuses(cluster, 'web', owner);
+    try {
+      await cluster.api.patch(nodeObject(owner), { metadata: { labels: { [EXCLUDED]: '' } } });
+      const next = await untilAnswered(cluster, [LAN.ipv4], others(owner));
+      await untilL2Statuses(cluster, 'web', next);
+      const handed = () => metricOf(cluster, next, 'fairway_layer2_claims_total{reason="handed-over"}') ?? 0;
+      await until('it was handed over', () => handed() > 0);
+    } finally {
+      await cluster.api.patch(nodeObject(owner), { metadata: { labels: { [EXCLUDED]: null } } });
+    }
+  });
+
+  it('what a speaker of MetalLB may answer for is left to it, and taken when the last one is gone', async () => {
+    // as its DaemonSet has it: the same labels, and no annotation of ours; with an owner, or our DaemonSet would adopt it
+    const { uid } = (await cluster.api.read(EXCLUDE)).metadata;
+    const owners = [{ apiVersion: 'v1', kind: 'ConfigMap', name: EXCLUDE.metadata.name, uid, controller: true }];
+    const labels = { app: 'metallb', component: 'speaker' };
+    const metadata = { name: 'metallb-speaker', namespace: SYSTEM, labels, ownerReferences: owners };
+    const metallb = { ...serve('metallb-speaker', 'n2'), metadata };
+    const web = loadBalancer('web');
+    await cluster.api.apply(lanPool(), l2Advertisement('main'), web, serve('web-1', 'n1'));
+    const owner = await untilAnswered(cluster, [LAN.ipv4]);
+    try {
+      await cluster.api.apply(metallb);
+      await untilSilent(cluster, LAN.ipv4);
+      await untilReason(cluster, owner, 'web', 'leftToMetalLB');
+      await untilL2Statuses(cluster, 'web');
+    } finally {
+      await cluster.api.remove(metallb);
+    }
+    await untilAnswered(cluster, [LAN.ipv4]);
+  });
+
   it('an excluded interface answers for nothing', async () => {
-    const restart = async (excluded: readonly string[]): Promise<void> => {
-      await cluster.api.patch(EXCLUDE, { data: listOf(excluded) });
+    const before = await cluster.api.read<typeof EXCLUDE & { data: object }>(EXCLUDE);
+    const renew = async (data: object): Promise<void> => {
+      await cluster.api.patch(EXCLUDE, { data });
       const old = (await podsOf(cluster, 'speaker')).map(({ metadata }) => metadata.name);
       await cluster.api.remove(...(await podsOf(cluster, 'speaker')));
       const isNew = async () =>
@@ -205,14 +265,14 @@ clusterStories('layer 2', [], () => {
     await cluster.api.apply(lanPool(), l2Advertisement('main'), loadBalancer('web'), serve('web-1', 'n1'));
     await untilAnswered(cluster, [LAN.ipv4]);
     try {
-      await restart(['^eth', ...LEFT_OUT]);
+      await renew(listOf(['^eth.*', '^veth.*', '^lo$']));
       await untilSilent(cluster, LAN.ipv4);
       await until('no interface serves', () =>
         cluster.nodes.every((name) => layer2Reason(cluster, name, 'web') !== ''),
       );
       await untilL2Statuses(cluster, 'web');
     } finally {
-      await restart(LEFT_OUT);
+      await renew(before.data);
     }
     await untilAnswered(cluster, [LAN.ipv4]);
   });
