@@ -5,7 +5,7 @@
 import { isClaim } from './l2/claim.ts';
 import { giveOwner, giveResponder, lanDueAt, tickLan } from './links/lan.ts';
 import { followKeys, followLans, forgetLans } from './links/lans.ts';
-import { followMesh, onMeshDatagram } from './links/mesh.ts';
+import { followMesh, heardOn, onMeshDatagram } from './links/mesh.ts';
 import { followPeers, haveLeft, leavePeers, onPeerDatagram, tickPeers } from './links/peers.ts';
 import type { Effects, LinksEffect, LinksEvent } from './links/report.ts';
 import { onSocket, renew, reopen } from './links/socket.ts';
@@ -25,6 +25,9 @@ export { viewLinks } from './links/view.ts';
 /** So long at most peers are told that this node leaves. */
 const LEAVE_MS = 3_000;
 
+/** A turn that comes so much later than it was due: who owns what may have changed meanwhile. */
+const LATE_MS = 500;
+
 /** When it must be given a tick though nothing came. */
 export function dueAt({ dueAt: due }: Links): number {
   return due;
@@ -32,6 +35,7 @@ export function dueAt({ dueAt: due }: Links): number {
 
 export function step(links: Links, event: LinksEvent, tick: Tick): Step<Links, LinksEffect> {
   const effects: Effects = [];
+  if (tick.now - links.dueAt > LATE_MS) distrust(links, tick, effects);
   switch (event.on) {
     case 'wanted':
       if (links.leaving) break;
@@ -75,6 +79,11 @@ export function step(links: Links, event: LinksEvent, tick: Tick): Step<Links, L
   tellAnswers(links, effects);
   schedule(links);
   return [links, effects];
+}
+
+/** Before a request is answered that was asked while this thread stood still, the owner machines must know that it did. */
+function distrust(links: Links, tick: Tick, effects: Effects): void {
+  for (const lan of links.lans.values()) giveOwner(links, lan, { on: 'tick', heard: heardOn(lan) }, tick, effects);
 }
 
 /** What layer 2 there was ends when it has told the others. */

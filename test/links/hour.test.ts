@@ -11,11 +11,11 @@ import { tellHour } from './hour.ts';
 import { answerers, cluster, startAll, VIP } from './lan.ts';
 import { ip } from './world.ts';
 
-describe('ten minutes of faults', () => {
-  it.each([1, 2, 3, 4, 5, 6])(
+describe('six minutes of faults', () => {
+  it.each([1, 2, 3, 4])(
     'seed %i',
     (seed) => {
-      expect(tellHour(seed, 10).told.length).toBeGreaterThan(15);
+      expect(tellHour(seed, 6).told.length).toBeGreaterThan(8);
     },
     120_000,
   );
