@@ -30,7 +30,7 @@ interface Happening {
 
 interface Watcher {
   readonly collection: string;
-  readonly namespace: string | undefined;
+  readonly selects: (object: Json) => boolean;
   readonly response: ServerResponse;
 }
 
@@ -220,8 +220,9 @@ export class FakeApi {
       [from, version] = JSON.parse(Buffer.from(token, 'base64url').toString()) as [string, number];
       if (version <= this.#compactedTo) return refusal(410, 'Expired', 'the token is too old');
     }
+    const selects = selection(query, namespace);
     const all = [...this.#collection(collection)]
-      .filter(([, object]) => namespace === undefined || namespaceOf(object) === namespace)
+      .filter(([, object]) => selects(object))
       .sort(([a], [b]) => (a < b ? -1 : 1))
       .filter(([key]) => key > from);
     const page = all.slice(0, limit);
@@ -246,7 +247,8 @@ export class FakeApi {
       response.end(`${JSON.stringify({ type: 'ERROR', object })}\n`);
       return;
     }
-    const watcher = { collection, namespace, response };
+    const selects = selection(query, namespace);
+    const watcher = { collection, selects, response };
     response.on('close', () => {
       this.#watchers = this.#watchers.filter((other) => other !== watcher);
     });
@@ -254,8 +256,7 @@ export class FakeApi {
     if (this.silent) return;
     if (streamed) {
       for (const object of this.#collection(collection).values())
-        if (namespace === undefined || namespaceOf(object) === namespace)
-          response.write(`${JSON.stringify({ type: 'ADDED', object })}\n`);
+        if (selects(object)) response.write(`${JSON.stringify({ type: 'ADDED', object })}\n`);
       response.write(bookmark(this.#version, true));
     } else
       for (const happening of this.#history)
@@ -341,7 +342,19 @@ function bookmark(version: number, end: boolean): string {
 }
 
 const concerns = ({ collection, object }: Happening, watcher: Watcher) =>
-  collection === watcher.collection && (watcher.namespace === undefined || namespaceOf(object) === watcher.namespace);
+  collection === watcher.collection && watcher.selects(object);
+
+/** Namespace, `labelSelector` of `key=value`, and `fieldSelector` of `metadata.name`. An object that leaves a selection stays in it. */
+function selection(query: URLSearchParams, namespace: string | undefined): (object: Json) => boolean {
+  const terms = (name: string) => (query.get(name) ?? '').split(',').filter(Boolean);
+  const wanted = terms('labelSelector').map((term) => term.split('='));
+  const names = terms('fieldSelector').map((term) => term.replace('metadata.name=', ''));
+  return (object) => {
+    const { name, labels = {} } = object['metadata'] as { readonly name: string; readonly labels?: Json };
+    if (namespace !== undefined && namespaceOf(object) !== namespace) return false;
+    return names.every((each) => each === name) && wanted.every(([key = '', value]) => labels[key] === value);
+  };
+}
 
 const namespaceOf = (object: Json) => (object['metadata'] as Json)['namespace'];
 

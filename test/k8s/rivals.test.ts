@@ -1,26 +1,35 @@
-// Controllers of another make, seen through watches and, where those are forbidden, by looking; and the Secret of the
-// speakers.
+// Controllers of another make, seen through watches and, where those are forbidden, by looking.
 
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ensureMemberlistSecret } from '../../src/k8s/memberlist.ts';
 import { Rivals } from '../../src/k8s/rivals.ts';
 import { Door } from './door.ts';
 import type { Json } from './fake-api.ts';
 
 const PODS = 'api/v1/pods';
-const SECRETS = 'api/v1/secrets';
-const DEPLOYMENTS = 'apis/apps/v1/deployments';
 const NAMESPACE = 'metallb-system';
 
 let door: Door;
 beforeEach(async () => {
-  door = await new Door(PODS, SECRETS, DEPLOYMENTS).open();
+  door = await new Door(PODS).open();
 });
 afterEach(() => door.close());
 
-const pod = (name: string, annotations: Json = {}, status: Json = { phase: 'Running' }) =>
-  door.fake.put(PODS, { metadata: { name, namespace: NAMESPACE, annotations }, status });
 const OURS = { 'fairway/controller': 'v1' };
+const BY_MANIFESTS = { app: 'metallb', component: 'controller' };
+const byChart = (name: string) => ({
+  ...{ 'app.kubernetes.io/component': 'controller', 'app.kubernetes.io/name': name },
+});
+
+interface PodLike {
+  readonly labels?: Json;
+  readonly annotations?: Json;
+  readonly status?: Json;
+  readonly deletionTimestamp?: string;
+}
+
+function pod(name: string, { status = { phase: 'Running' }, ...more }: PodLike = {}): void {
+  door.fake.put(PODS, { metadata: { name, namespace: NAMESPACE, labels: BY_MANIFESTS, ...more }, status });
+}
 
 function look() {
   let changes = 0;
@@ -38,9 +47,9 @@ function look() {
 describe('rivals', () => {
   it('are Pods of a controller that are not ours and still run', async () => {
     pod('me');
-    pod('other-replica', OURS);
+    pod('other-replica', { annotations: OURS });
     pod('metallb');
-    pod('done', {}, { phase: 'Succeeded' });
+    pod('done', { status: { phase: 'Succeeded' } });
     const { rivals, changes } = look();
     expect(rivals.names).toBeUndefined();
     expect(await door.pass('known', () => rivals.names)).toEqual(['metallb']);
@@ -49,8 +58,62 @@ describe('rivals', () => {
     await door.pass('gone', () => rivals.names?.length === 0);
     pod('again');
     await door.pass('back', () => rivals.names?.join() === 'again');
-    const selectors = door.fake.seen.map(({ query }) => query.get('labelSelector'));
-    expect(new Set(selectors)).toEqual(new Set(['component=controller', 'app.kubernetes.io/component=controller']));
+  });
+
+  it('are told of once for each change of who they are', async () => {
+    pod('metallb');
+    const { rivals, changes } = look();
+    await door.pass('known', () => rivals.names);
+    const before = changes();
+    pod('metallb', { status: { phase: 'Running', conditions: [] } });
+    pod('ours', { annotations: OURS });
+    pod('second');
+    await door.pass('the second', () => rivals.names?.join() === 'metallb,second');
+    expect(changes()).toBe(before + 1);
+  });
+
+  it('are MetalLB’s by the chart too, whatever release and name it was given there and here', async () => {
+    pod('me', { labels: byChart('lb'), annotations: OURS });
+    pod('usual', { labels: byChart('metallb') });
+    pod('renamed', { labels: byChart('lb') });
+    const { rivals } = look();
+    expect(await door.pass('known', () => rivals.names)).toEqual(['renamed', 'usual']);
+  });
+
+  it('are no controllers of other products that happen to live in the namespace', async () => {
+    pod('me', { labels: byChart('metallb'), annotations: OURS });
+    pod('ingress', { labels: byChart('ingress-nginx') });
+    pod('certificates', { labels: byChart('cert-manager') });
+    pod('nameless', { labels: { 'app.kubernetes.io/component': 'controller' } });
+    pod('some', { labels: { app: 'some', component: 'controller' } });
+    pod('bare', { labels: { component: 'controller' } });
+    const { rivals } = look();
+    expect(await door.pass('known', () => rivals.names)).toEqual([]);
+  });
+
+  describe('that are told to end', () => {
+    /** Grace period included, as the API server writes it. */
+    const in30s = () => new Date(door.clock.date().getTime() + 30_000).toISOString().replace(/\.\d+/, '');
+    const READY = { phase: 'Running', conditions: [{ type: 'Ready', status: 'True' }] };
+    const UNREADY = { phase: 'Running', conditions: [{ type: 'Ready', status: 'False' }] };
+
+    it('are rivals until a minute after they must have ended: then their node is gone', async () => {
+      pod('stuck', { deletionTimestamp: in30s(), status: READY });
+      const { rivals, changes } = look();
+      expect(await door.pass('known', () => rivals.names)).toEqual(['stuck']);
+      const [from, before] = [door.clock.now(), changes()];
+      await door.pass('that is told', () => changes() > before, 1_000);
+      expect(rivals.names).toEqual([]);
+      expect(door.clock.now() - from).toBeGreaterThanOrEqual(88_000);
+      expect(door.clock.now() - from).toBeLessThan(98_000);
+    });
+
+    it('and are not ready, serve nothing any more', async () => {
+      pod('dying', { deletionTimestamp: in30s(), status: UNREADY });
+      pod('unready', { status: UNREADY });
+      const { rivals } = look();
+      expect(await door.pass('known', () => rivals.names)).toEqual(['unready']);
+    });
   });
 
   it('are looked for every ten seconds where watching is forbidden', async () => {
@@ -68,34 +131,5 @@ describe('rivals', () => {
     const { rivals } = look();
     expect(await door.pass('known', () => rivals.names, 100)).toEqual([]);
     expect(door.told('reading-failed').length).toBeGreaterThan(0);
-  });
-});
-
-describe('the Secret of the speakers', () => {
-  const ensure = (deployment?: string) =>
-    ensureMemberlistSecret({ api: door.api, namespace: NAMESPACE, name: 'memberlist', deployment });
-  const made = () => door.fake.get(SECRETS, `${NAMESPACE}/memberlist`);
-
-  it('is made once, with 16 random octets and the Deployment as its owner', async () => {
-    door.fake.put(DEPLOYMENTS, { metadata: { name: 'controller', namespace: NAMESPACE, uid: 'd' } });
-    expect(await ensure('controller')).toBe(true);
-    const { secretkey = '' } = (made()?.['stringData'] ?? {}) as { secretkey?: string };
-    expect(secretkey).toMatch(/^[A-Za-z0-9+/]{22}$/);
-    expect(Buffer.from(secretkey, 'base64')).toHaveLength(16);
-    const { ownerReferences } = (made()?.['metadata'] ?? {}) as Json;
-    expect(ownerReferences).toEqual([{ apiVersion: 'apps/v1', kind: 'Deployment', name: 'controller', uid: 'd' }]);
-    const before = made();
-    expect(await ensure('controller')).toBe(false);
-    expect(made()).toBe(before);
-  });
-
-  it('is another replica’s where that was first', async () => {
-    door.fake.fail(({ method }) => method === 'POST', { status: 409 });
-    expect(await ensure()).toBe(false);
-  });
-
-  it('is not made without its owner', async () => {
-    await expect(ensure('controller')).rejects.toThrow('cannot get deployments.apps "controller"');
-    expect(made()).toBeUndefined();
   });
 });
