@@ -5,7 +5,7 @@
 
 import { type Condition, readConditions, settleCondition } from './config/condition.ts';
 import type { Config } from './config/config.ts';
-import { createKeeper, type Keeper, putInForce } from './config/in-force.ts';
+import { createKeeper, type InForce, type Keeper, putInForce } from './config/in-force.ts';
 import type { ApiObject, BgpType, Invalid, IPAddressPool, Labelled, Resource, Resources } from './config/resource.ts';
 import { type Allocation, type AllocationEvent, type Allocations, allocate, notOurs } from './plan/allocate.ts';
 import type { PoolCounters } from './plan/count.ts';
@@ -94,18 +94,23 @@ export interface Round {
   readonly events: readonly ServiceEvent[];
 }
 
+/** The configuration as a process follows it, whether it leads or stands by: what is in force outlives a change of leader. */
+export interface Configuration {
+  readonly keeper: Keeper;
+  /** With what it was gathered from. */
+  gathered: { readonly from: readonly unknown[]; readonly all: Resources };
+  pools: ReadonlyMap<string, IPAddressPool>;
+}
+
 /** What one controller remembers from round to round. */
 export interface ControllerState {
   readonly options: ControllerOptions;
+  readonly configuration: Configuration;
   /** Of all Services; changed in place, for a round may be about one of 10,000. */
   readonly services: Map<ServiceKey, Service>;
   readonly known: Map<ServiceKey, Known>;
   readonly writes: Map<ServiceKey, ServiceWrite>;
   last: Round | undefined;
-  readonly keeper: Keeper;
-  /** With what it was gathered from. */
-  gathered: { readonly from: readonly unknown[]; readonly all: Resources };
-  pools: ReadonlyMap<string, IPAddressPool>;
   /** As this process wanted them last, exactly. */
   counters: ReadonlyMap<string, PoolStatus>;
 }
@@ -117,21 +122,31 @@ interface Known {
   readonly allocation: Allocation | undefined;
 }
 
-export function createController(options: ControllerOptions): ControllerState {
-  const { bgpType, namespace } = options;
+export function createConfiguration({ bgpType, namespace }: ControllerOptions): Configuration {
+  const gathered = { from: [], all: resourcesOf([], new Map(), new Map()) };
+  return { keeper: createKeeper({ bgpType, namespace }), gathered, pools: new Map() };
+}
+
+/** What is in force by what is seen now; changes `configuration`. */
+export function follow(configuration: Configuration, seen: Seen): InForce {
+  return putInForce(configuration.keeper, gather(configuration, seen), seen.problems[0]?.invalid);
+}
+
+export function createController(
+  options: ControllerOptions,
+  configuration: Configuration = createConfiguration(options),
+): ControllerState {
   return {
-    options,
-    keeper: createKeeper({ bgpType, namespace }),
-    gathered: { from: [], all: resourcesOf([], new Map(), new Map()) },
+    ...{ options, configuration },
     ...{ services: new Map(), known: new Map(), writes: new Map() },
-    ...{ last: undefined, pools: new Map(), counters: new Map() },
+    ...{ last: undefined, counters: new Map() },
   };
 }
 
 /** One round; changes the state. `now`: RFC 3339. */
 export function control(state: ControllerState, seen: Seen, now: string): Round {
   const { last, options, known, writes } = state;
-  const { config, refused } = putInForce(state.keeper, gather(state, seen), seen.problems[0]?.invalid);
+  const { config, refused } = follow(state.configuration, seen);
   takeServices(state, seen);
   const { services } = state;
   const snapshot = { config, services, endpoints: new Map(), nodes: new Map(), settings: options.settings };
@@ -167,7 +182,7 @@ export function rewrite(state: ControllerState, record: ServiceRecord, now: stri
 }
 
 /** What a configuration is made of; the same object while nothing in it changed. */
-function gather(state: ControllerState, { pools, others, namespaces }: Seen): Resources {
+function gather(state: Configuration, { pools, others, namespaces }: Seen): Resources {
   state.pools = steadyPools(state.pools, pools);
   const from = [...state.pools.values(), others, namespaces];
   const { gathered } = state;

@@ -5,8 +5,9 @@ import { describeNotification } from '../bgp/notification.ts';
 import type { PeerConfig } from '../bgp/peer.ts';
 import type { SocketAddress } from '../net/io.ts';
 import { differences } from '../net/revised-map.ts';
-import type { Allocations } from '../plan/allocate.ts';
+import type { Allocation, AllocationEvent, Allocations } from '../plan/allocate.ts';
 import type { Plan, ServicePlan } from '../plan/plan.ts';
+import type { ServiceKey } from '../plan/snapshot.ts';
 import type { SpeakerReport } from '../speaker.ts';
 
 /** One line of the log; `fields` hold `event` or `op`, the words that are searched for. */
@@ -159,14 +160,18 @@ export function* linesOfAllocations(before: Allocations | undefined, after: Allo
   for (const service of known ?? after.services.keys()) {
     const allocation = after.services.get(service);
     if (allocation === undefined || before?.services.get(service) === allocation) continue;
-    const { ips, pool, events } = allocation;
-    for (const { type, reason, message } of events)
-      yield {
-        level: type === 'Normal' ? 'info' : 'warn',
-        msg: message,
-        fields: { event: EVENT_NAMES[reason] ?? reason, service, ips, pool },
-      };
+    for (const event of allocation.events) yield lineOfAllocation(service, event, allocation);
   }
+}
+
+export function lineOfAllocation(
+  service: ServiceKey,
+  { type, reason, message }: AllocationEvent,
+  allocation: Allocation | undefined,
+): Line {
+  const { ips = [], pool } = allocation ?? {};
+  const fields = { event: EVENT_NAMES[reason] ?? reason, service, ips, pool };
+  return { level: type === 'Normal' ? 'info' : 'warn', msg: message, fields };
 }
 
 interface Place {

@@ -11,7 +11,8 @@ import { peerLabel } from './log.ts';
 
 /** What every process that follows a configuration has. */
 export interface ConfigurationObserved {
-  readonly configuration: { readonly loaded: boolean; readonly stale: boolean };
+  /** Undefined: none is followed. */
+  readonly configuration: { readonly loaded: boolean; readonly stale: boolean } | undefined;
   /** What only a history can tell. */
   readonly counts: { readonly updates: number; readonly updateErrors: number };
 }
@@ -221,14 +222,14 @@ export const CONFIGURATION_METRICS: readonly Row<ConfigurationObserved>[] = [
     type: 'gauge',
     labels: [],
     help: '1 once a configuration was accepted',
-    read: ({ configuration }) => one(Number(configuration.loaded)),
+    read: ({ configuration }) => (configuration ? one(Number(configuration.loaded)) : []),
   },
   {
     name: 'metallb_k8s_client_config_stale_bool',
     type: 'gauge',
     labels: [],
     help: '1 while the latest configuration is refused',
-    read: ({ configuration }) => one(Number(configuration.stale)),
+    read: ({ configuration }) => (configuration ? one(Number(configuration.stale)) : []),
   },
 ];
 

@@ -3,22 +3,21 @@
 
 import { randomUUID } from 'node:crypto';
 import type { Owner } from '../config/configuration-state.ts';
-import type { ControllerOptions, Round } from '../controller.ts';
+import type { InForce } from '../config/in-force.ts';
+import { type Configuration, type ControllerOptions, createConfiguration, follow, type Round } from '../controller.ts';
 import { type HttpDoor, json, serveHttp, text } from '../io/http.ts';
 import type { HttpsDoor } from '../io/https.ts';
-import { followIdentity } from '../io/identity-file.ts';
 import type { Log } from '../io/log.ts';
 import { Metrics } from '../io/metrics.ts';
 import type { TlsOptions } from '../io/tls-options.ts';
 import { Api, type Target } from '../k8s/api.ts';
-import { CertificateKeeper } from '../k8s/certificate.ts';
 import { type Clock, systemClock } from '../k8s/clock.ts';
 import type { Cluster } from '../k8s/cluster.ts';
 import { Events } from '../k8s/event.ts';
 import { Gather } from '../k8s/gather.ts';
 import { CONFIGURATION_STATES, IP_ADDRESS_POOLS, SERVICES } from '../k8s/kind.ts';
 import { Lease } from '../k8s/lease.ts';
-import { keepMemberlistSecret } from '../k8s/memberlist.ts';
+import { MemberlistSecret } from '../k8s/memberlist.ts';
 import { findPodOwner } from '../k8s/pod-owner.ts';
 import { ageOf } from '../k8s/reflector.ts';
 import type { ApiReport } from '../k8s/report.ts';
@@ -26,13 +25,13 @@ import { Rivals } from '../k8s/rivals.ts';
 import { WriteQueue } from '../k8s/write.ts';
 import { lineOfApiReport } from '../observe/api-log.ts';
 import { CONTROLLER_METRICS, type ControllerObserved } from '../observe/controller-metrics.ts';
-import { linesOfAllocations } from '../observe/log.ts';
+import { lineOfAllocation } from '../observe/log.ts';
 import { kindJson, servicesJson } from '../observe/state.ts';
 import { ControllerCaches } from './controller-caches.ts';
+import { ControllerWebhooks } from './controller-webhooks.ts';
 import { openMetricsDoor } from './metrics-door.ts';
 import { Session } from './session.ts';
 import { StateObject } from './state-object.ts';
-import { WebhookDoor } from './webhook-door.ts';
 
 export interface ControllerProcessOptions extends ControllerOptions {
   readonly version: string;
@@ -87,15 +86,16 @@ export class ControllerProcess {
   readonly #rivals: Rivals;
   readonly #queue: WriteQueue;
   readonly #identity: string;
-  readonly #keeper: CertificateKeeper | undefined;
-  readonly #webhooks: WebhookDoor;
+  readonly #webhooks: ControllerWebhooks;
+  readonly #memberlist: MemberlistSecret | undefined;
+  readonly #configuration: Configuration;
   readonly #counts = { updates: 0, updateErrors: 0 };
   readonly #doors: (HttpDoor | HttpsDoor)[] = [];
-  /** Requests to webhooks. */
-  #unanswered = 0;
   #owner: Owner | undefined;
   #session: Session | undefined;
+  /** Of this term. */
   #last: Round | undefined;
+  #inForce: InForce = { config: undefined, refused: undefined };
   #saidRivals = '';
   #fell = false;
   #isLeaving = false;
@@ -118,10 +118,16 @@ export class ControllerProcess {
     this.#queue = new WriteQueue({
       ...common,
       mayWrite: () => this.#mayWrite(),
+      restMs: () => this.#lease.restMs,
       written: (target, object) => this.#written(target, object),
     });
-    this.#webhooks = this.#makeWebhooks();
-    this.#keeper = this.#makeKeeper();
+    this.#webhooks = new ControllerWebhooks({
+      ...{ ...common, controller: options, log },
+      // the Secret's version keeps two replicas apart; a controller of another make keeps the Secret itself
+      mayWrite: () => this.#rivals.names?.length === 0,
+    });
+    this.#memberlist = this.#makeMemberlist();
+    this.#configuration = createConfiguration(options);
   }
 
   /** Rejects with a sentence when a door cannot be opened. */
@@ -182,8 +188,8 @@ export class ControllerProcess {
         namespace,
         ageMs: ages.length === 0 ? null : Math.round(Math.max(...ages)),
         configuration: {
-          accepted: this.#last?.config !== undefined && this.#last.refused === undefined,
-          error: this.#last?.refused ?? '',
+          accepted: this.#inForce.config !== undefined && this.#inForce.refused === undefined,
+          error: this.#inForce.refused ?? '',
         },
         kinds: all.map(({ plural, state }) => kindJson(plural, state, this.#clock.now())),
       },
@@ -194,33 +200,14 @@ export class ControllerProcess {
     };
   }
 
-  #makeWebhooks(): WebhookDoor {
-    const { host, ports, tls, http2, bgpType, namespace } = this.#options;
-    return new WebhookDoor({
-      ...{ port: ports.webhooks, tls, http2 },
-      ...(host !== undefined && { host }),
-      context: { api: this.#api, bgpType, namespace },
-      opened: (port) => this.#log.info({ op: 'webhook', port }, 'serving webhooks'),
-      failed: (error) => this.#log.error({ op: 'webhook', error }, 'webhooks are not served'),
-      unanswered: (fault, path) => {
-        this.#unanswered++;
-        const error = fault instanceof Error ? (fault.stack ?? fault.message) : String(fault);
-        this.#log.error({ op: 'webhook', path, error }, 'a review could not be answered');
-      },
-    });
-  }
-
-  #makeKeeper(): CertificateKeeper | undefined {
-    const { rotation, webhooks, namespace } = this.#options;
-    if (rotation === undefined || webhooks === 'disabled') return undefined;
-    return new CertificateKeeper({
-      ...{ api: this.#api, namespace, secret: rotation.secret, clock: this.#clock },
-      dnsName: `${rotation.service}.${namespace}.svc`,
-      // the Secret's version keeps two replicas apart; a controller of another make keeps the Secret itself
-      mayWrite: () => this.#rivals.names?.length === 0,
-      serve: (identity) => this.#webhooks.identify(identity),
+  #makeMemberlist(): MemberlistSecret | undefined {
+    const { namespace, memberlist } = this.#options;
+    if (memberlist === undefined) return undefined;
+    return new MemberlistSecret({
+      ...{ api: this.#api, namespace, ...memberlist, clock: this.#clock },
+      isWanted: () => this.#session !== undefined,
       tell: (report) => this.#tell(report),
-      say: (level, msg, error) => this.#log[level]({ op: 'certificate', ...(error !== undefined && { error }) }, msg),
+      say: (level, msg, error) => this.#log[level]({ op: 'memberlist', ...(error !== undefined && { error }) }, msg),
     });
   }
 
@@ -252,21 +239,12 @@ export class ControllerProcess {
   }
 
   #work(): void {
-    const { webhooks, folder } = this.#options;
     const { signal } = this.#ends;
-    const run = (work: Promise<void>) => this.#working.push(work);
+    const run = (work: Promise<void> | undefined) => work && this.#working.push(work);
     run(this.#rivals.run(signal));
-    if (this.#keeper !== undefined) run(this.#keeper.run(signal));
-    else if (webhooks !== 'disabled')
-      signal.addEventListener(
-        'abort',
-        followIdentity(
-          folder,
-          (identity) => this.#webhooks.identify(identity),
-          (error) => this.#log.warn({ op: 'certificate', error }, 'waits for a certificate'),
-        ),
-      );
-    if (webhooks === 'onlywebhook') return;
+    run(this.#webhooks.run(signal));
+    if (this.#options.webhooks === 'onlywebhook') return;
+    run(this.#memberlist?.run(signal));
     const { pools, communities, namespaces, states, legacy, services } = this.#caches;
     for (const kind of [pools, communities, namespaces, states, legacy]) kind.relist(signal);
     run(this.#queue.run(signal));
@@ -291,7 +269,7 @@ export class ControllerProcess {
   /** The lease, or who else runs, is another. */
   #turn(): void {
     if (this.#ends.signal.aborted) return;
-    this.#keeper?.look();
+    this.#webhooks.look();
     const names = this.#rivals.names ?? [];
     if (names.join() !== this.#saidRivals) {
       this.#saidRivals = names.join();
@@ -300,6 +278,7 @@ export class ControllerProcess {
       else this.#log.info(fields, 'no other controller runs any more');
     }
     this.#session = undefined;
+    this.#last = undefined;
     if (this.#mayWrite()) this.#begin();
   }
 
@@ -310,13 +289,13 @@ export class ControllerProcess {
 
   #begin(): void {
     this.#fell = false;
-    const { namespace, memberlist } = this.#options;
+    const { namespace } = this.#options;
     const { services, states } = this.#caches;
     const [queue, clock] = [this.#queue, this.#clock];
     const labels = { 'metallb.io/component-type': 'controller' };
     const owner = this.#owner === undefined ? {} : { owner: this.#owner };
     this.#session = new Session({
-      controller: this.#options,
+      ...{ controller: this.#options, configuration: this.#configuration },
       ...{
         queue,
         clock,
@@ -331,13 +310,7 @@ export class ControllerProcess {
     });
     // what another leader gave out a moment ago must have been seen
     services.relist(this.#ends.signal);
-    const session = this.#session;
-    if (memberlist !== undefined)
-      void keepMemberlistSecret({
-        ...{ api: this.#api, namespace, ...memberlist, clock: this.#clock, signal: this.#ends.signal },
-        isWanted: () => this.#session === session,
-        say: (level, msg, error) => this.#log[level]({ op: 'memberlist', ...(error !== undefined && { error }) }, msg),
-      });
+    this.#memberlist?.look();
   }
 
   #roundIn(ms: number): void {
@@ -347,26 +320,40 @@ export class ControllerProcess {
   }
 
   #round(): void {
-    if (this.#session === undefined || !this.#caches.synced || !this.#mayWrite()) return;
+    if (!this.#caches.synced) return;
     const began = performance.now();
     if (began < this.#restUntil) {
       this.#roundIn(this.#restUntil - began);
       return;
     }
-    const before = this.#last;
-    const round = this.#session.round(this.#caches.seen());
+    const seen = this.#caches.seen();
+    if (this.#session === undefined || !this.#mayWrite()) {
+      this.#judge(follow(this.#configuration, seen));
+      return;
+    }
+    const round = this.#session.round(seen);
     this.#last = round;
+    this.#judge(round);
     const rest = this.#queue.waiting.first > MANY_WRITES ? BUSY_REST : REST;
     this.#restUntil = performance.now() + rest * (performance.now() - began);
     this.#counts.updates++;
     if (round.refused !== undefined) this.#counts.updateErrors++;
-    if (round.refused !== before?.refused && round.refused !== undefined) {
-      const kept = round.config === undefined ? 'there is none yet' : 'the old one stays';
-      this.#log.error({ op: 'setConfig', error: round.refused }, `configuration refused, ${kept}`);
-    } else if (round.config !== before?.config)
-      this.#log.info({ event: 'config reloaded', op: 'setConfig' }, 'config reloaded');
-    for (const { level, fields, msg } of linesOfAllocations(before?.allocations, round.allocations))
+    for (const event of round.events) {
+      const { key } = event.service;
+      const { level, fields, msg } = lineOfAllocation(key, event, round.allocations.services.get(key));
       this.#log[level](fields, msg);
+    }
+  }
+
+  /** By who leads and by who stands by. */
+  #judge({ config, refused }: InForce): void {
+    const before = this.#inForce;
+    this.#inForce = { config, refused };
+    if (refused !== before.refused && refused !== undefined) {
+      const kept = config === undefined ? 'there is none yet' : 'the old one stays';
+      this.#log.error({ op: 'setConfig', error: refused }, `configuration refused, ${kept}`);
+    } else if (config !== before.config)
+      this.#log.info({ event: 'config reloaded', op: 'setConfig' }, 'config reloaded');
   }
 
   #written({ kind }: Target, object: object): void {
@@ -377,14 +364,13 @@ export class ControllerProcess {
   }
 
   #observed(): ControllerObserved {
+    const { config, refused } = this.#inForce;
+    const stale = refused !== undefined;
     return {
       ...{ counts: this.#counts, leads: this.#lease.leads(), rivals: this.#rivals.names?.length ?? 0 },
       allocations: this.#last?.allocations,
-      configuration: {
-        loaded: this.#last?.config !== undefined,
-        stale: this.#last?.refused !== undefined,
-      },
-      ...{ writes: this.#queue.written, pending: this.#queue.pending, unanswered: this.#unanswered },
+      configuration: this.#options.webhooks === 'onlywebhook' ? undefined : { loaded: config !== undefined, stale },
+      ...{ writes: this.#queue.written, pending: this.#queue.pending, unanswered: this.#webhooks.unanswered },
       now: this.#clock.now(),
       kinds: this.#caches.all.map(({ plural, state }) => ({ kind: plural, state })),
     };

@@ -11,11 +11,11 @@ const LOOK_MS = 5_000;
 export interface MemberlistOptions {
   readonly pods: SpeakerPods;
   readonly port: number;
-  /** Of the file `secretkey`; undefined: none, and whoever is on the LAN may speak as one of us. */
+  /** Of the file `secretkey`, which may come later; undefined: none, and whoever is on the LAN may speak as one of us. */
   readonly secretFolder: string | undefined;
   /** The Secret is another, or is to be used otherwise. */
   readonly changed: () => void;
-  /** The file cannot be read any more: what was read last is used. Undefined: it can again. */
+  /** The file cannot be read: what was read last is used, and before that nobody is known. Undefined: it can again. */
   readonly tell: (error: string | undefined) => void;
   readonly clock: Clock;
 }
@@ -23,22 +23,23 @@ export interface MemberlistOptions {
 export class Memberlist implements LivenessSource {
   readonly port: number;
   readonly #options: MemberlistOptions;
-  #rotation: Rotation;
+  #rotation: Rotation | undefined;
   #isLost = false;
 
-  /** Throws an Error that names the file of the Secret. */
   constructor(options: MemberlistOptions) {
     this.#options = options;
     this.port = options.port;
-    this.#rotation = rotate(undefined, options.secretFolder === undefined ? '' : readSecret(options.secretFolder), 0);
+    if (options.secretFolder === undefined) this.#rotation = rotate(undefined, '', 0);
+    else this.#look();
   }
 
   speakers(): Speakers | undefined {
-    return this.#options.pods.speakers;
+    // who cannot prove himself takes nothing
+    return this.#rotation === undefined ? undefined : this.#options.pods.speakers;
   }
 
   secrets(): readonly string[] {
-    return secretsOf(this.#rotation, this.#options.clock.now());
+    return this.#rotation === undefined ? [] : secretsOf(this.#rotation, this.#options.clock.now());
   }
 
   async run(signal: AbortSignal): Promise<void> {

@@ -3,6 +3,7 @@
 // the next term, which starts with nothing remembered. Made by controller-process.
 
 import {
+  type Configuration,
   type ControllerOptions,
   type ControllerState,
   control,
@@ -10,6 +11,7 @@ import {
   type Round,
   rewrite,
   type Seen,
+  type ServiceEvent,
   type ServiceRecord,
   type ServiceWrite,
   serviceRecord,
@@ -30,6 +32,7 @@ const COUNTERS_MS = 5_000;
 
 export interface SessionOptions {
   readonly controller: ControllerOptions;
+  readonly configuration: Configuration;
   readonly queue: Pick<WriteQueue, 'want' | 'unwant'>;
   readonly events: Pick<Events, 'emit'>;
   readonly services: Pick<Store<ServiceRecord>, 'resourceVersion'>;
@@ -43,25 +46,43 @@ export class Session {
   readonly #options: SessionOptions;
   readonly #controller: ControllerState;
   readonly #handed = new Map<ServiceKey, ServiceWrite>();
+  /** Addresses that were given and are not written yet: nobody is told of them before. */
+  readonly #untold = new Map<ServiceKey, ServiceEvent>();
   #countersAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    this.#controller = createController(options.controller);
+    this.#controller = createController(options.controller, options.configuration);
   }
 
-  /** Everything in `seen` must be known as a whole. */
+  /** Everything in `seen` must be known as a whole. `events`: what may be told now. */
   round(seen: Seen): Round {
     const round = control(this.#controller, seen, this.#now());
     this.#handServices(round.services);
     this.#handPools(round);
-    for (const { service, type, reason, message } of round.events) {
+    const events = [...this.#toldNow(round)];
+    for (const { service, type, reason, message } of events) {
       const { namespace, name, uid } = service;
       const regarding = { apiVersion: 'v1', kind: 'Service', namespace, name, ...(uid !== undefined && { uid }) };
       this.#options.events.emit({ regarding, type, reason, message });
     }
     this.#options.state.say(round.refused);
-    return round;
+    return { ...round, events };
+  }
+
+  /** An address is news once it is in the status. */
+  *#toldNow({ events, services, allocations }: Round): Generator<ServiceEvent> {
+    const isWritten = (key: ServiceKey) => services.get(key)?.informs !== false;
+    for (const [key, event] of this.#untold) {
+      if (!isWritten(key)) continue;
+      this.#untold.delete(key);
+      if ((allocations.services.get(key)?.ips.length ?? 0) > 0) yield event;
+    }
+    for (const event of events) {
+      const { key } = event.service;
+      if (event.reason === 'IPAllocated' && !isWritten(key)) this.#untold.set(key, event);
+      else yield event;
+    }
   }
 
   #now(): string {

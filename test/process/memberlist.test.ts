@@ -74,7 +74,7 @@ describe('speakers', () => {
   afterEach(() => door.close());
   const pod = (name: string, nodeName: string, ips: readonly string[], annotations: Json = {}, phase = 'Running') =>
     door.fake.put(PODS, {
-      metadata: { name, namespace: NAMESPACE, annotations },
+      metadata: { name, namespace: NAMESPACE, annotations, labels: { app: 'x' } },
       spec: { nodeName },
       status: { phase, podIPs: ips.map((ip) => ({ ip })) },
     });
@@ -132,9 +132,27 @@ describe('speakers', () => {
     expect(told.map((error) => error?.slice(0, 22))).toEqual(['--ml-secret-key-path: ', undefined]);
   });
 
-  it('cannot begin without the Secret that they are told of, but without one', () => {
+  it('are not known without the Secret that we are told of, and are as soon as it is there', async () => {
+    pod('ours-1', 'n1', ['192.0.2.1'], OURS);
+    const told: (string | undefined)[] = [];
+    let changes = 0;
+    const pods = begin();
+    const memberlist = new Memberlist({
+      ...{ pods, port: 7946, secretFolder: folder, clock: door.clock },
+      changed: () => changes++,
+      tell: (error) => told.push(error),
+    });
+    expect(told).toEqual([expect.stringMatching(/^--ml-secret-key-path: ENOENT.*secretkey/)]);
+    door.run(memberlist.run(door.signal));
+    await door.pass('the Pods are known', () => pods.speakers);
+    expect([memberlist.speakers(), memberlist.secrets()]).toEqual([undefined, []]);
+    write('new');
+    await door.pass('they are', () => memberlist.speakers() !== undefined && changes > 0, 2_500);
+    expect([memberlist.secrets(), told.slice(1)]).toEqual([['new'], [undefined]]);
+  });
+
+  it('prove nothing to each other where there is no Secret', () => {
     const common = { pods: begin(), port: 7946, changed: () => {}, tell: () => {}, clock: door.clock };
-    expect(() => new Memberlist({ ...common, secretFolder: folder })).toThrow(/secretkey/);
     expect(new Memberlist({ ...common, secretFolder: undefined }).secrets()).toEqual(['']);
   });
 });

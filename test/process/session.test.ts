@@ -3,6 +3,7 @@
 
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { ApiObject } from '../../src/config/resource.ts';
+import { createConfiguration } from '../../src/controller.ts';
 import type { Target } from '../../src/k8s/api.ts';
 import type { Happening } from '../../src/k8s/event.ts';
 import type { Write } from '../../src/k8s/write.ts';
@@ -25,7 +26,7 @@ beforeEach(() => {
   [handed, taken, told, waits] = [[], [], [], []];
   const queue = { want: (write: Write) => handed.push(write), unwant: (target: Target) => taken.push(target) };
   session = new Session({
-    controller: OPTIONS,
+    ...{ controller: OPTIONS, configuration: createConfiguration(OPTIONS) },
     queue,
     events: { emit: (happening) => told.push(happening) },
     services: { resourceVersion: () => '7' },
@@ -39,6 +40,11 @@ beforeEach(() => {
   });
 });
 
+/** Carries out what was handed over last for a Service. */
+const write = (key: string) => {
+  const change = handed.findLast(({ target: { namespace, name } }) => `${namespace}/${name}` === key)?.change;
+  if (change?.do === 'patch') api.edit(`Service ${key}`, change.patch);
+};
 const targets = () => handed.splice(0).map(({ target: { kind, name }, rank }) => `${kind.kind}/${name} ${rank}`);
 
 describe('a session', () => {
@@ -47,15 +53,36 @@ describe('a session', () => {
     const [first] = handed;
     expect(first?.change).toMatchObject({ do: 'patch', onto: '7', patch: { status: { loadBalancer: {} } } });
     expect(targets()).toEqual(['Service/web first', 'IPAddressPool/p inform', 'ConfigurationState/controller inform']);
+    session.round(api.seen());
+    expect(targets()).toEqual([]);
+  });
+
+  it('tells of an address once it is in the status, and once', () => {
+    expect(session.round(api.seen()).events).toEqual([]);
+    expect(session.round(api.seen()).events).toEqual([]);
+    expect(told).toEqual([]);
+    write('default/web');
+    expect(session.round(api.seen()).events).toMatchObject([
+      { reason: 'IPAllocated', service: { key: 'default/web' } },
+    ]);
+    session.round(api.seen());
     expect(told).toEqual([
       {
         regarding: { apiVersion: 'v1', kind: 'Service', namespace: 'default', name: 'web', uid: 'uid of default/web' },
         ...{ type: 'Normal', reason: 'IPAllocated', message: 'Assigned IP ["192.0.2.0"]' },
       },
     ]);
+  });
+
+  it('tells of no address that was never written: neither of a Service that is gone, nor of one that changed', () => {
+    api.put(service('default/gone'));
     session.round(api.seen());
-    expect(targets()).toEqual([]);
-    expect(told).toHaveLength(1);
+    api.remove('Service', 'default/gone');
+    api.edit('Service default/web', { metadata: { annotations: { 'metallb.io/address-pool': 'nope' } } });
+    session.round(api.seen());
+    write('default/web');
+    session.round(api.seen());
+    expect(told.map(({ reason, regarding }) => `${reason} ${regarding.name}`)).toEqual(['AllocationFailed web']);
   });
 
   it('takes back what is not missing any more', () => {

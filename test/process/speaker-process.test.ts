@@ -20,8 +20,8 @@ const metadataOf = (object: Json | undefined) => (object?.['metadata'] ?? {}) as
 /** Those that were made, as they stand now. */
 const statuses = (): readonly Json[] => {
   const writes = stage.api.seen.filter(({ method, path }) => method === 'POST' && path.endsWith('servicebgpstatuses'));
-  const names = writes.map(({ body }) => String(metadataOf(body as Json)['name']));
-  return names.map((name) => stage.object(PATH.statuses, name)).filter((object) => object !== undefined);
+  const names = new Set(writes.map(({ body }) => String(metadataOf(body as Json)['name'])));
+  return [...names].map((name) => stage.object(PATH.statuses, name)).filter((object) => object !== undefined);
 };
 const events = () => stage.writes.filter((write) => write.endsWith('/events'));
 const unserved = (speaker: SpeakerProcess) =>
@@ -210,12 +210,12 @@ describe('what a speaker writes', () => {
     await stage.until('a status', () => statusOf(statuses()[0]) !== undefined, 500);
   });
 
-  it('that is refused for good is given up, and does not keep others from being written', async () => {
+  it('that is refused keeps no others from being written, and is written when nothing refuses it any more', async () => {
     stage.configure().serve('web', WEB);
-    const refuses = ({ method, path }: { method: string; path: string }) =>
-      method === 'POST' && path.endsWith('/servicebgpstatuses');
-    const body = { kind: 'Status', message: 'spec: Invalid', reason: 'Invalid' };
-    stage.api.fail(refuses, { status: 422, body }, 1);
+    const refuses = ({ method, path, body }: { method: string; path: string; body: unknown }) =>
+      method === 'POST' && path.endsWith('/servicebgpstatuses') && JSON.stringify(body).includes('"web"');
+    const body = { kind: 'Status', message: 'a policy denies it', reason: 'Invalid' };
+    stage.api.fail(refuses, { status: 422, body }, 1_000);
     await stage.speak();
     await stage.until('it says so', () => stage.logged({ op: 'write' }).length > 0);
     stage.serve('dns', '203.0.113.2');
@@ -223,6 +223,8 @@ describe('what a speaker writes', () => {
       statuses().some((each) => statusOf(each)?.['serviceName'] === 'dns'),
     );
     expect(statuses()).toHaveLength(1);
+    stage.api.mend();
+    await stage.until('that one is written', () => statuses().length === 2, 500);
   });
 
   it('has no owner where its Pod is not known, which is said once', async () => {
