@@ -2,6 +2,7 @@
 // cluster only, and never what depends on the order in which objects are created.
 
 import { parseConfig } from './parse.ts';
+import { gather } from './read.ts';
 import type { BgpType, Invalid, Resource, Resources } from './resource.ts';
 
 export type WebhookKind = Exclude<Resource['kind'], 'Secret' | 'Node' | 'Namespace'>;
@@ -46,6 +47,48 @@ export function webhookCheck(
   const invalid =
     operation === 'DELETE' ? deletionCheck(kind, name, resources) : webhookParse(kind, resources, options);
   return invalid === undefined ? { warnings: [] } : { invalid };
+}
+
+/** An object before and after an update, and all that its webhook lists beside it. */
+export interface Update {
+  readonly kind: WebhookKind;
+  /** Undefined: it could not be read. */
+  readonly before: Resource | undefined;
+  readonly after: Resource;
+  readonly others: readonly Resource[];
+}
+
+/** More faults among the others are not looked behind. */
+const MOST_FAULTS = 50;
+
+/**
+ * What an update brings into a configuration that is refused with and without it. What is wrong without the object is
+ * another's, what the object had in the same words before is not news: both block no mending. Undefined: nothing.
+ */
+export function broughtBy({ kind, before, after, others }: Update, options: WebhookOptions): Invalid | undefined {
+  const parse = (resources: readonly Resource[]) => webhookParse(kind, gather(resources), options);
+  const news = (among: readonly Resource[]) => {
+    const fault = parse([...among, after]);
+    const wasSo = before !== undefined && fault?.message === parse([...among, before])?.message;
+    return wasSo ? undefined : fault;
+  };
+  const broken: Resource[] = [];
+  let sound = others;
+  while (broken.length < MOST_FAULTS) {
+    const fault = parse(sound);
+    const at = sound.findIndex((each) => each.kind === fault?.kind && each.value.name === fault.name);
+    const faulty = sound[at];
+    if (faulty === undefined) break;
+    broken.push(faulty);
+    sound = sound.toSpliced(at, 1);
+  }
+  const context = sound.filter((each) => each.kind !== after.kind);
+  const apart = broken.map((each) => [...context, each]).filter((each) => parse(each) === undefined);
+  for (const among of [sound, ...apart]) {
+    const fault = news(among);
+    if (fault !== undefined) return fault;
+  }
+  return undefined;
 }
 
 /** Undefined: it is where MetalLB looks. */

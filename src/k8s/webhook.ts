@@ -3,12 +3,14 @@
 // be behind an object that was created a moment ago, and would have to be there first. Served by controller-process.
 //
 // Nobody is locked out of mending or deleting: of the deletions only that of a BFDProfile is asked about; an update is let
-// through, with a warning, when what is wrong was wrong before it in the same words.
+// through, with a warning, when it brings nothing that was not wrong before it. What is going (finalizers are taken off)
+// and what has the spec that it had is let through even where it can't be read.
 
+import { isDeepStrictEqual } from 'node:util';
 import { convertPeer } from '../config/conversion.ts';
 import { gather, readResource } from '../config/read.ts';
 import type { ApiObject, BgpType, Resource } from '../config/resource.ts';
-import { type Review, type WebhookKind, webhookCheck, webhookParse } from '../config/webhook.ts';
+import { broughtBy, type Review, type WebhookKind, webhookCheck } from '../config/webhook.ts';
 import type { Api } from './api.ts';
 import { ApiError } from './api-error.ts';
 import {
@@ -97,7 +99,10 @@ async function admit(context: WebhookContext, webhook: Webhook, request: Json): 
   const object = identify(operation === 'DELETE' ? request['oldObject'] : request['object'], webhook.own);
   if (object === undefined)
     return refusedAs(400, 'the request holds no object with a metadata.name, and texts as apiVersion and kind');
+  if (operation === 'UPDATE' && object.metadata['deletionTimestamp'] !== undefined) return allowed([]);
   const candidate = readResource(object);
+  const isAsBefore = operation === 'UPDATE' && isDeepStrictEqual(object.spec, asObject(request['oldObject'])['spec']);
+  if (isAsBefore && candidate !== undefined && 'invalid' in candidate) return allowed(stays(candidate.invalid.message));
   if (candidate === undefined || 'invalid' in candidate)
     return refusedAs(400, candidate?.invalid.message ?? `${object.kind} is no kind that is reviewed here`);
   try {
@@ -113,14 +118,18 @@ async function admit(context: WebhookContext, webhook: Webhook, request: Json): 
 
 function judge(context: WebhookContext, review: Review, candidate: Resource, listed: readonly Resource[]): Verdict {
   const { operation, kind, name } = review;
-  const before = gather(listed);
-  const others = listed.filter((each) => each.kind !== candidate.kind || nameOf(each) !== name);
-  const after = operation === 'DELETE' ? before : gather([...others, candidate]);
-  const checked = webhookCheck(review, after, context);
+  const isItself = (each: Resource) => each.kind === candidate.kind && each.value.name === name;
+  const others = listed.filter((each) => !isItself(each));
+  const checked = webhookCheck(review, gather(operation === 'DELETE' ? listed : [...others, candidate]), context);
   if (!('invalid' in checked)) return allowed(checked.warnings);
-  const { message } = checked.invalid;
-  const wasSo = operation === 'UPDATE' && webhookParse(kind, before, context)?.message === message;
-  return wasSo ? allowed([`the configuration stays refused: ${message}`]) : refusedAs(403, message, 'Forbidden');
+  const update = { kind, before: listed.find(isItself), after: candidate, others };
+  const brought = operation === 'UPDATE' ? broughtBy(update, context) : checked.invalid;
+  if (brought === undefined) return allowed(stays(checked.invalid.message));
+  return refusedAs(403, brought.message, 'Forbidden');
+}
+
+function stays(message: string): readonly string[] {
+  return [`the configuration stays refused: ${message}`];
 }
 
 function allowed(warnings: readonly string[]): Verdict {
@@ -190,8 +199,4 @@ function isDeeper(json: unknown, most: number): boolean {
     level = level.flatMap((each) => Object.values(each).filter(isNested));
   }
   return false;
-}
-
-function nameOf({ value }: Resource): string {
-  return value.name;
 }

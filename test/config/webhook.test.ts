@@ -2,8 +2,8 @@
 
 import { describe, expect, it } from 'vitest';
 import type { ApiObject, BgpType } from '../../src/config/resource.ts';
-import { blankTransient, type Review, WEBHOOK_KINDS, webhookCheck } from '../../src/config/webhook.ts';
-import { bfd, bgp, community, hostname, l2, NAMESPACE, node, peer, pool, refused, resources } from './fixture.ts';
+import { blankTransient, broughtBy, type Review, WEBHOOK_KINDS, webhookCheck } from '../../src/config/webhook.ts';
+import { bfd, bgp, community, hostname, l2, NAMESPACE, node, peer, pool, read, refused, resources } from './fixture.ts';
 
 interface Asked {
   readonly operation?: Review['operation'];
@@ -27,6 +27,33 @@ const denied = (...of: Parameters<typeof asked>) => {
 };
 const ALLOWED = { warnings: [] };
 const POOL = pool('pool1', { addresses: ['1.1.1.0/28'] });
+
+describe('what an update brings', () => {
+  const rack = (name: string) => ({ nodeSelectors: [{ matchLabels: { rack: name } }] });
+  const nodes = [node('n1', { rack: 'a' }), node('n2', { rack: 'b' })];
+  const brought = (before: ApiObject, after: ApiObject, others: readonly ApiObject[]) => {
+    const kind = WEBHOOK_KINDS.find((each) => each === after.kind) ?? expect.fail('no webhook of this kind');
+    const update = { kind, before: read(before), after: read(after), others: others.map(read) };
+    return broughtBy(update, { bgpType: 'frr', namespace: NAMESPACE })?.message;
+  };
+
+  it('is judged on the nodes that there are, and by what is broken no less than by what is not', () => {
+    const twice = [peer('a', rack('a')), peer('b', rack('a'))];
+    const other = peer('c', { peerAddress: '1.2.3.9', ...rack('b') });
+    const again = 'already exists';
+    // on a rack of its own it meets neither
+    expect(brought(other, peer('c', rack('b')), [...twice, ...nodes])).toBeUndefined();
+    expect(brought(other, peer('c', rack('a')), [...twice, ...nodes])).toContain(again);
+    expect(brought(other, other, [...twice, ...nodes])).toBeUndefined();
+  });
+
+  it('is nothing where what is wrong belongs to another kind', () => {
+    const overlapping = [POOL, pool('pool2', { addresses: ['1.1.1.0/28'] })];
+    const wide = { aggregationLength: 26, ipAddressPools: ['pool1'] };
+    expect(brought(bgp('adv'), bgp('adv', { localPref: 5 }), overlapping)).toBeUndefined();
+    expect(brought(bgp('adv'), bgp('adv', wide), overlapping)).toContain('invalid aggregation length 26');
+  });
+});
 
 describe('webhooks', () => {
   it('Should recognize overlapping addresses in two AddressPools (create and update)', () => {

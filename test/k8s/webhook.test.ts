@@ -97,6 +97,55 @@ describe('an IPAddressPool', () => {
     expect(await ask(path, 'CREATE', create(pool('y', '1.1.2.0/24')), lists)).toEqual(denied(message));
     expect(await ask(path, 'UPDATE', create(pool('b', '10.0.3.0/24')), lists)).toEqual(ALLOWED);
   });
+
+  describe('beside others that are broken', () => {
+    const overlap = 'CIDR "10.0.0.0/24" in pool "b" overlaps with already defined CIDR "10.0.0.0/24"';
+    const garbage = 'parsing address pool zz: invalid CIDR "garbage" in pool "zz": invalid CIDR "garbage"';
+    const pools = [pool('a', '10.0.0.0/24'), pool('b', '10.0.0.0/24'), pool('zz', '1.1.1.0/24')];
+    const update = (name: string, address: string, among: readonly object[] = pools) =>
+      ask(path, 'UPDATE', create(pool(name, address)), { ipaddresspools: among });
+
+    it('may not be broken itself, though nobody would notice', async () => {
+      expect(await update('zz', 'garbage')).toEqual(denied(garbage));
+      expect(await update('zz', '10.0.0.128/25')).toEqual(
+        denied('CIDR "10.0.0.128/25" in pool "zz" overlaps with already defined CIDR "10.0.0.0/24"'),
+      );
+      // with one that is left out for it overlaps with the first
+      const three = [...pools.slice(0, 1), pool('b', '10.0.0.0/23'), pool('zz', '1.1.1.0/24')];
+      expect(await update('zz', '10.0.1.0/24', three)).toEqual(
+        denied('CIDR "10.0.1.0/24" in pool "zz" overlaps with already defined CIDR "10.0.0.0/23"'),
+      );
+    });
+
+    it('may be mended, each of them, in any order', async () => {
+      const broken = [...pools.slice(0, 2), pool('zz', 'garbage')];
+      const stays = (message: string) => ({ ...ALLOWED, warnings: [`the configuration stays refused: ${message}`] });
+      expect(await update('b', '10.0.5.0/24', broken)).toEqual(stays(garbage));
+      expect(await update('a', '10.0.5.0/24', broken)).toEqual(stays(garbage));
+      expect(await update('zz', '1.1.1.0/24', broken)).toEqual(stays(overlap));
+      expect(await update('zz', '1.1.1.0/24')).toEqual(stays(overlap));
+      // as wrong as it was
+      expect(await update('zz', 'garbage', broken)).toEqual(stays(overlap));
+      expect((await update('zz', 'rubbish', broken)).allowed).toBe(false);
+    });
+  });
+
+  it('that is going, or has the spec that it had, is let through even where it cannot be read', async () => {
+    const spec = { addresses: 'all' };
+    const update = async (metadata: object, before: object) => {
+      const object = create({ metadata: { name: 'a', namespace: NAMESPACE, ...metadata }, spec });
+      const request = { uid: 'u-1', operation: 'UPDATE', object, oldObject: { ...object, spec: before } };
+      const answer = await answerWebhook(contextWith({}).context, `${PREFIX}${path}`, JSON.stringify({ request }));
+      return 'answer' in answer ? (answer.answer as { response: Answered }).response : undefined;
+    };
+    const going = { deletionTimestamp: '2026-11-25T00:00:00Z', finalizers: [] };
+    expect(await update(going, { addresses: 'none' })).toEqual(ALLOWED);
+    expect(await update({ labels: { a: 'b' } }, { addresses: 'all' })).toMatchObject({
+      allowed: true,
+      warnings: [expect.stringContaining('the configuration stays refused: ')],
+    });
+    expect((await update({}, { addresses: 'none' }))?.status.code).toBe(400);
+  });
 });
 
 describe('a BGPPeer', () => {
