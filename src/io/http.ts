@@ -1,8 +1,11 @@
 // The local HTTP door: a handful of read-only paths, answered from memory. Bounded in time, header size and
 // connections. Used by standalone (state, metrics, health).
 
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { systemError } from './syscall.ts';
+
+// an import asks a module for all that it exports, and here one of that is a getter which loads Node's fetch: 6 MB
+const { createServer } = process.getBuiltinModule('node:http');
 
 export interface Answer {
   readonly status: number;
