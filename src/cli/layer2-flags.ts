@@ -1,7 +1,6 @@
 // The flags of layer 2: MetalLB's of its memberlist, which say how speakers find and believe each other, and ours. Used by
 // the verbs `speaker` and `standalone`.
 
-import { EXCLUDE_FILE, readExcluded } from '../process/exclude-interfaces.ts';
 import type { Layer2Settings } from '../process/layer2-wanted.ts';
 import type { MemberlistFlags } from '../process/speaker-layer2.ts';
 import type { Flags } from './go-flags.ts';
@@ -58,8 +57,8 @@ export const LAYER2_DEFAULTS: Omit<Layer2Settings, 'excluded'> = {
 
 type Layer2Flags = Flags<typeof LAYER2_FLAGS>;
 
-/** Throws an Error that names the flag or the file, and what it may be. */
-export function readLayer2Settings(flags: Layer2Flags, excludeFile = EXCLUDE_FILE): Layer2Settings {
+/** Throws an Error that names the flag, and what it may be. */
+export function readLayer2Settings(flags: Layer2Flags): Omit<Layer2Settings, 'excluded'> {
   const conflict = flags['l2-conflict'];
   if (conflict !== 'refuse' && conflict !== 'warn')
     throw new Error(`--l2-conflict ${conflict}: must be refuse or warn`);
@@ -68,7 +67,6 @@ export function readLayer2Settings(flags: Layer2Flags, excludeFile = EXCLUDE_FIL
     throw new Error(`--l2-frames-per-second ${framesPerSecond}: must be 1 to 100000`);
   const refreshMs = duration('--l2-refresh', flags['l2-refresh'], 1);
   return {
-    excluded: readExcluded(excludeFile),
     announcements: { framesPerSecond, refreshMs },
     conflict,
     failbackMs: duration('--l2-failback', flags['l2-failback'], 0),

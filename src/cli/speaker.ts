@@ -6,6 +6,7 @@ import type { BgpType } from '../config/resource.ts';
 import { createLog, type LogLevel } from '../io/log.ts';
 import { dieLoudly, leaveOnSignal } from '../io/supervise.ts';
 import { openCluster } from '../k8s/cluster.ts';
+import { EXCLUDE_FILE, readExcluded } from '../process/exclude-interfaces.ts';
 import { SpeakerProcess, type SpeakerProcessOptions } from '../process/speaker-process.ts';
 import type { Flags } from './go-flags.ts';
 import { LAYER2_FLAGS, readLayer2Settings, readMemberlistFlags } from './layer2-flags.ts';
@@ -66,7 +67,8 @@ async function run(argv: readonly string[]): Promise<void> {
   try {
     const kubeconfig = given(flags.kubeconfig);
     const cluster = await openCluster({ env: process.env, ...(kubeconfig !== undefined && { kubeconfig }) });
-    const options = speakerOptions(flags, process.env, cluster.namespace);
+    const excluded = await readExcluded(EXCLUDE_FILE);
+    const options = speakerOptions(flags, process.env, cluster.namespace, excluded);
     for (const { what, why } of withoutMeaning(flags, process.env))
       log.warn({ op: 'startup', what, error: why }, 'has no meaning here');
     speaker = await SpeakerProcess.start(options, cluster, log);
@@ -86,6 +88,8 @@ export function speakerOptions(
   flags: SpeakerFlags,
   env: Environment,
   clusterNamespace: string | undefined,
+  /** Interfaces that never serve layer 2: expressions. */
+  excluded: readonly string[] = [],
 ): SpeakerProcessOptions {
   const node = flags['node-name'];
   if (node === '') throw new Error('which node is this? Set --node-name or METALLB_NODE_NAME');
@@ -107,7 +111,7 @@ export function speakerOptions(
     tls: tlsOf(flags),
     metricsCertificates: flags['metrics-cert-dir'],
     pod: given(flags['pod-name']),
-    layer2: readLayer2Settings(flags),
+    layer2: { ...readLayer2Settings(flags), excluded },
     ...(memberlist !== undefined && { memberlist }),
   };
 }

@@ -1,17 +1,16 @@
 // Interfaces that never serve layer 2: MetalLB's file excludel2.yaml, which its ConfigMap is mounted as, or all but those
 // that a flag names. Regular expressions over names. Called once, at the start.
 
-import { readFileSync } from 'node:fs';
-import { parse } from 'yaml';
+import { readFile } from 'node:fs/promises';
 
 /** Where MetalLB's manifests mount it. */
 export const EXCLUDE_FILE = '/etc/metallb/excludel2.yaml';
 
 /** None where there is no file. Throws an Error that names file and rule. */
-export function readExcluded(file: string): readonly string[] {
+export async function readExcluded(file: string): Promise<readonly string[]> {
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    text = await readFile(file, 'utf8');
   } catch (fault) {
     if ((fault as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw new Error(`${file}: ${(fault as Error).message}`);
@@ -19,8 +18,18 @@ export function readExcluded(file: string): readonly string[] {
   return excludedBy(text, file);
 }
 
+/** The list as it is shipped, and as most have it: for that no YAML has to be loaded, which stays in memory for ever. */
+const PLAIN = /^announcedInterfacesToExclude:\n(?:[ ]*- \^[\w$.*+-]*\n?)*$/;
+const PLAIN_ENTRY = /- (\^[\w$.*+-]*)/g;
+
 /** Throws an Error that names the file and the entry. */
-export function excludedBy(text: string, file: string): readonly string[] {
+export async function excludedBy(text: string, file: string): Promise<readonly string[]> {
+  if (PLAIN.test(text))
+    return checked(
+      [...text.matchAll(PLAIN_ENTRY)].map(([, entry]) => entry),
+      file,
+    );
+  const { parse } = await import('yaml');
   let document: unknown;
   try {
     document = parse(text, { maxAliasCount: 0 });
@@ -31,7 +40,11 @@ export function excludedBy(text: string, file: string): readonly string[] {
     readonly announcedInterfacesToExclude?: unknown;
   };
   if (!Array.isArray(listed)) throw new Error(`${file}: announcedInterfacesToExclude is no list`);
-  return listed.map((entry: unknown, at) => {
+  return checked(listed, file);
+}
+
+function checked(listed: readonly unknown[], file: string): readonly string[] {
+  return listed.map((entry, at) => {
     const place = `${file}: announcedInterfacesToExclude[${at}]`;
     if (typeof entry !== 'string') throw new Error(`${place} is no text`);
     try {
