@@ -24,7 +24,7 @@ export interface Outage {
 }
 
 /** Lost requests that are no further apart belong together: several paths lead to an address, and only one may be cut. */
-const TOGETHER_MS = 1_000;
+const TOGETHER_MS = 1_500;
 
 /** In the order in which they were made; they become known as they end. */
 export function inOrder(requests: readonly Request[]): Request[] {

@@ -38,9 +38,7 @@ export class ClusterDemo {
     } catch (fault) {
       // what falls while it is being taken away is no news
       if (this.#ended !== undefined) return 0;
-      const file = join(tmpdir(), `fairway-demo-${process.pid}.log`);
-      writeFileSync(file, this.#stage.logs());
-      throw new Error(`${(fault as Error).message}\nWhat every process said last is in ${file}`);
+      throw new Error(`${(fault as Error).message}\n${this.#keepLogs()}`);
     }
   }
 
@@ -56,19 +54,27 @@ export class ClusterDemo {
     this.#views = VIPS.map((vip) => new View(vip, stage.namespace(vip.client), (why) => this.#failed(new Error(why))));
     await tell('the first answers', () => untilWhole(this.#views, stage.nodes.size));
     for (const view of this.#views) view.forget();
-    for (const { name, address, client } of VIPS)
-      process.stdout.write(`${name}: http://${address}/ is fetched ten times a second by ${CLIENTS[client]}\n`);
+    for (const { name, address, who } of VIPS)
+      process.stdout.write(`${name}: http://${address}/ is fetched ten times a second by ${who}\n`);
     const board = new Board(stage, this.#views);
     this.#board = board;
     if (once) {
       const verdicts = await new Play(stage, this.#views, (text) => board.say(text)).run();
       board.end();
       process.stdout.write(`\n${inATable(verdicts)}`);
-      return verdicts.every(({ kept }) => kept) ? 0 : 1;
+      if (verdicts.every(({ kept }) => kept)) return 0;
+      process.stdout.write(`${this.#keepLogs()}\n`);
+      return 1;
     }
     process.stdout.write(`${HELP}\n`);
     await obey(stage, board);
     return 0;
+  }
+
+  #keepLogs(): string {
+    const file = join(tmpdir(), `fairway-demo-${process.pid}.log`);
+    writeFileSync(file, this.#stage.logs());
+    return `What every process said last is in ${file}`;
   }
 
   async #takeAway(): Promise<void> {
@@ -78,8 +84,6 @@ export class ClusterDemo {
     await this.#stage.down();
   }
 }
-
-const CLIENTS: Readonly<Record<string, string>> = { c: 'a client behind the router' };
 
 function inATable(verdicts: readonly Verdict[]): string {
   const rows = verdicts.map(({ promise, measured, kept }) => [

@@ -1,26 +1,28 @@
-// The stage of the demo: a cluster of three nodes with Fairway in it, FRR as their router, a Service with a pod on each
+// The stage of the demo: a cluster of three nodes with Fairway in it, FRR as their router, two Services with a pod on each
 // node, and what can be done to them. Its parts are those of test/cluster. Called by cluster.ts, script and keys.
 
 import type { KubeObject } from '../test/cluster/api.ts';
 import { Cluster, placeOf } from '../test/cluster/cluster.ts';
 import { bgpAdvertisement, ipPool, untilReady } from '../test/cluster/fairway.ts';
+import { l2Advertisement } from '../test/cluster/lan.ts';
 import { ROUTER_AS, SPEAKER_AS, tor } from '../test/cluster/routing.ts';
 import { loadBalancer } from '../test/cluster/workload.ts';
 import { startFrr } from '../test/interop/frr.ts';
 import { gateways, node, type Place } from '../test/interop/lab.ts';
-import type { Manifest } from '../test/interop/manifests.ts';
+import { bfdProfile, type Manifest } from '../test/interop/manifests.ts';
 import type { Daemon } from '../test/interop/process.ts';
 import { until } from '../test/interop/process.ts';
 
 const NODES = 3;
-/** RFC 4271 §4.2 allows none below 3 s: so long a router may send to a node that has died without a word. */
-const HOLD_SECONDS = 3;
 
 /** An address of a Service, and who asks for it. */
 export interface Vip {
   readonly name: string;
   readonly address: string;
   readonly client: Place;
+  readonly who: string;
+  /** By every node at once, or by the one that owns it. */
+  readonly answeredBy: 'all' | 'one';
   /** The longest that it may be unanswered for after a node was killed, and why. */
   readonly killed: { readonly ms: number; readonly why: string };
 }
@@ -30,7 +32,17 @@ export const VIPS: readonly Vip[] = [
     name: 'BGP',
     address: '203.0.113.0',
     client: 'c',
-    killed: { ms: HOLD_SECONDS * 1_000 + 500, why: `hold time ${HOLD_SECONDS} s` },
+    who: 'a client behind the router',
+    answeredBy: 'all',
+    killed: { ms: 1_500, why: 'BFD, 300 ms × 3' },
+  },
+  {
+    name: 'layer 2',
+    address: '198.51.100.100',
+    client: `n${NODES + 2}`,
+    who: 'a client on the LAN of the nodes',
+    answeredBy: 'one',
+    killed: { ms: 1_700, why: 'take-over in 1.2 s' },
   },
 ];
 
@@ -40,7 +52,7 @@ export type NodeIs = 'up' | 'killed' | 'drained';
 export type Tell = <T>(what: string, work: () => Promise<T>) => Promise<T>;
 
 export class Stage {
-  readonly #cluster = new Cluster(NODES);
+  readonly #cluster = new Cluster(NODES, 1);
   readonly #proxies = new Map<string, Daemon>();
   readonly #nodes = new Map<string, NodeIs>(this.#cluster.nodes.map((name) => [name, 'up']));
   #apiIsCut = false;
@@ -74,11 +86,11 @@ export class Stage {
     });
     await tell('FRR, the router', async () => {
       const peers = cluster.nodes.map((_, at) => ({
-        ...{ address: node(at + 1).ipv4, as: SPEAKER_AS, families: ['ipv4'] as const, holdTime: HOLD_SECONDS },
+        ...{ address: node(at + 1).ipv4, as: SPEAKER_AS, families: ['ipv4'] as const, extra: ['bfd'] },
       }));
-      await startFrr(cluster.lab, { as: ROUTER_AS, peers });
+      await startFrr(cluster.lab, { as: ROUTER_AS, peers, bfd: [] });
     });
-    await tell('a Service with a pod on each node', async () => {
+    await tell('Services with a pod on each node', async () => {
       await cluster.api.apply(...manifests(cluster.nodes));
       for (const name of cluster.nodes) await this.untilRouted(name);
     });
@@ -119,7 +131,7 @@ export class Stage {
 
   /** A Service more, as somebody makes it; its address is the next one of the pool. */
   async addService(): Promise<void> {
-    await this.#cluster.api.apply(service('more'));
+    await this.#cluster.api.apply(service('more', 'routed'));
   }
 
   /** Which nodes the router sends to for that Service. */
@@ -134,7 +146,7 @@ export class Stage {
 
   /** The end of every log, for a demo that failed. */
   logs(): string {
-    return this.#cluster.lab.logs();
+    return this.#cluster.lab.logs(200);
   }
 
   async down(): Promise<void> {
@@ -151,18 +163,21 @@ const numberOf = (name: string): number => Number(name.slice(1));
 const isSpeaker = ({ metadata }: KubeObject): boolean => metadata.labels?.['component'] === 'speaker';
 
 /**
- * A Service over the pods of the demo. With the policy Local a node answers with its own pod: who answers is then who was asked, and a dead node's pod, which
- * Kubernetes takes for alive for most of a minute, is asked by no other node.
+ * A Service over the pods of the demo. With the policy Local a node answers with its own pod: who answers is then who was
+ * asked, and a dead node's pod, which Kubernetes takes for alive for most of a minute, is asked by no other node.
  */
-function service(name: string): Manifest {
-  return loadBalancer(name, { externalTrafficPolicy: 'Local', selector: { app: 'web' } });
+function service(name: string, pool: string): Manifest {
+  const spec = { externalTrafficPolicy: 'Local', selector: { app: 'web' } };
+  return loadBalancer(name, spec, { annotations: { 'metallb.io/address-pool': pool } });
 }
 
 function manifests(nodes: readonly string[]): Manifest[] {
-  const session = { holdTime: `${HOLD_SECONDS}s`, keepaliveTime: '1s', dualStackAddressFamily: false };
   return [
-    ...[ipPool('routed', ['203.0.113.0/24']), bgpAdvertisement('routed', { ipAddressPools: ['routed'] }), tor(session)],
-    ...[service('web'), ...nodes.map(web)],
+    // both of 300 ms × 3 without being told, as FRR
+    ...[bfdProfile('fast'), tor({ bfdProfile: 'fast', dualStackAddressFamily: false })],
+    ...[ipPool('routed', ['203.0.113.0/24']), bgpAdvertisement('routed', { ipAddressPools: ['routed'] })],
+    ...[ipPool('lan', ['198.51.100.100-198.51.100.109']), l2Advertisement('lan', { ipAddressPools: ['lan'] })],
+    ...[service('web', 'routed'), service('web-lan', 'lan'), ...nodes.map(web)],
   ];
 }
 

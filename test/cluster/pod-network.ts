@@ -42,13 +42,15 @@ export class PodNetwork {
     const name = this.#lab.namespace(place);
     const address = { ipv4: `10.244.${i}.${number}`, ipv6: `fd00:244:${i}::${number}` };
     ip(undefined, [`netns add ${name}`]);
+    // as network add-ons call it: no address is announced there (metallb-excludel2)
+    const link = `veth${number}`;
     ip(this.#lab.namespace(`n${i}`), [
-      `link add ${place} type veth peer name eth0 netns ${name}`,
-      `link set ${place} up`,
-      `addr add ${GATEWAY.ipv4}/32 dev ${place}`,
-      `addr add ${GATEWAY.ipv6}/64 dev ${place} nodad`,
-      `route add ${address.ipv4}/32 dev ${place}`,
-      `route add ${address.ipv6}/128 dev ${place}`,
+      `link add ${link} type veth peer name eth0 netns ${name}`,
+      `link set ${link} up`,
+      `addr add ${GATEWAY.ipv4}/32 dev ${link}`,
+      `addr add ${GATEWAY.ipv6}/64 dev ${link} nodad`,
+      `route add ${address.ipv4}/32 dev ${link}`,
+      `route add ${address.ipv6}/128 dev ${link}`,
     ]);
     this.#lab.run(place, ['sysctl', '-qw', 'net.ipv6.conf.all.accept_dad=0', 'net.ipv6.conf.default.accept_dad=0']);
     ip(name, [

@@ -130,8 +130,8 @@ export class Lab {
   }
 
   /** The end of every log, for a story that failed. */
-  logs(): string {
-    const tail = (daemon: Daemon): string => daemon.log().split('\n').slice(-25).join('\n');
+  logs(lines = 25): string {
+    const tail = (daemon: Daemon): string => daemon.log().split('\n').slice(-lines).join('\n');
     return this.#daemons.map((daemon) => `--- ${daemon.name}\n${tail(daemon)}`).join('\n');
   }
 
