@@ -37,7 +37,12 @@ export type PacketEffect =
     }
   /** ARP and Neighbor Discovery frames of this link, and no others (a filter in the kernel). Answered by `socket`, named as the link. */
   | { readonly do: 'frames-open' | 'frames-close'; readonly link: string }
-  /** A whole Ethernet frame. */
+  /**
+   * BFD over IPv4 on this link as whole frames (a filter in the kernel): control packets, which tell the neighbour's MAC, and
+   * echoes, which no UDP socket gets (RFC 5881 §4). Answered by `socket`, named `echo/LINK`.
+   */
+  | { readonly do: 'echo-open' | 'echo-close'; readonly link: string }
+  /** A whole Ethernet frame, by the socket that is open for such. */
   | { readonly do: 'frame-send'; readonly link: string; readonly bytes: Uint8Array }
   /** Multicast groups of IPv6, by the kernel (MLD). */
   | { readonly do: 'group-join' | 'group-leave'; readonly link: string; readonly group: Ip };

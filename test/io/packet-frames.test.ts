@@ -77,6 +77,29 @@ describe.skipIf(cannot.length > 0)(`frames ${cannot.join(', ')}`, () => {
     expect(ours).toEqual([arpOf('00'), arpOf('01')].map((arp) => `0806${arp.replaceAll(' ', '')}`));
   });
 
+  it('of BFD over IPv4 come by a socket of their own, and nothing else of IPv4', async () => {
+    const b = lab.probe(lab.b);
+    await b.link('eth0', ({ carrier }) => carrier);
+    const openEcho = { do: 'echo-open', link: 'eth0' } as const;
+    await b.open(openEcho);
+    await a.open(openEcho);
+    // RFC 791 and 768: TTL 255, from and to 192.0.2.1, which the kernel of b has no socket for
+    const udp = (to: string, version = '45', fragment = '0000', last = '00') =>
+      `02000000000b 02000000000a 0800 ${version}00 0020 0000 ${fragment} ff 11 0000 c0000201 c0000201 0ec9 ${to} 000c 0000 000000${last}`;
+    a.do(
+      send(udp('0035')),
+      send(udp('0ec9', '46')),
+      send(udp('0ec9', '45', '0001')),
+      send(udp('0ec9').replace('ff 11', 'ff 06')),
+      send(udp('0ec9').replace('02000000000b', '02000000000c')),
+      send(`ffffffffffff 02000000000a 0806 ${REQUEST}`),
+      send(udp('0ec8', '45', '0000', '01')),
+      send(udp('0ec9', '45', '0000', '02')),
+    );
+    await b.wait('frame', ({ bytes }) => bytes[45] === 2);
+    expect(b.all('frame').map(({ bytes }) => bytes[45])).toEqual([1, 2]);
+  });
+
   it('go on after the link was down, and come of a link that is opened while it is down', async () => {
     await a.open(open);
     ip(lab.a, ['link set eth0 down']);

@@ -85,7 +85,9 @@ export class Probe {
   async open(...effects: readonly PacketEffect[]): Promise<void> {
     this.do(...effects);
     for (const effect of effects) {
-      const name = effect.do === 'udp-open' ? effect.socket : 'link' in effect ? effect.link : undefined;
+      const link = 'link' in effect ? effect.link : undefined;
+      const ofLink = effect.do === 'echo-open' ? `echo/${link}` : link;
+      const name = effect.do === 'udp-open' ? effect.socket : ofLink;
       const { error } = await this.wait('socket', ({ socket }) => socket === name);
       if (error !== undefined) throw new Error(`${error.call} ${error.code}: ${error.text}`);
     }

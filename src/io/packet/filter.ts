@@ -8,6 +8,7 @@ import { Memory } from './memory.ts';
 type Instruction = readonly [code: number, jt: number, jf: number, k: number];
 
 const LOAD_BYTE = 0x30;
+const LOAD_HALF = 0x28;
 const JUMP_EQUAL = 0x15;
 const JUMP_GREATER = 0x25;
 const JUMP_SET = 0x45;
@@ -36,6 +37,24 @@ export const NEIGHBOR_DISCOVERY: readonly Instruction[] = [
   [LOAD_BYTE, 0, 0, 14 + 40],
   [JUMP_EQUAL, 2, 0, 135],
   [JUMP_EQUAL, 1, 0, 136],
+  [RETURN, 0, 0, 0],
+  [RETURN, 0, 0, WHOLE],
+];
+
+/** Of IPv4 packets for us: UDP without IP options to the ports of BFD over one hop (RFC 5881 §4), no later fragment. */
+export const BFD_OVER_IPV4: readonly Instruction[] = [
+  [LOAD_BYTE, 0, 0, PACKET_TYPE],
+  [JUMP_GREATER, 9, 0, PACKET_MULTICAST],
+  // version and header length, behind 14 octets of Ethernet
+  [LOAD_BYTE, 0, 0, 14],
+  [JUMP_EQUAL, 0, 7, 0x45],
+  [LOAD_BYTE, 0, 0, 14 + 9],
+  [JUMP_EQUAL, 0, 5, 17],
+  [LOAD_HALF, 0, 0, 14 + 6],
+  [JUMP_SET, 3, 0, 0x1fff],
+  [LOAD_HALF, 0, 0, 14 + 20 + 2],
+  [JUMP_EQUAL, 2, 0, 3784],
+  [JUMP_EQUAL, 1, 0, 3785],
   [RETURN, 0, 0, 0],
   [RETURN, 0, 0, WHOLE],
 ];

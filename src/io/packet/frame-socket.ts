@@ -1,60 +1,72 @@
-// ARP and Neighbor Discovery of one link: frames in and out (packet(7)), and the multicast groups of IPv6 that the kernel
-// joins for us (MLD, RFC 3810), so that switches let solicitations through. Owned by packet/sockets. Two sockets, each
-// bound to its EtherType: IPv4 traffic costs nothing at all, and frames with the tag of a VLAN never look untagged.
-// Failures are thrown as SystemCallError.
+// Frames of one link, in and out (packet(7)): those of ARP and Neighbor Discovery, or those of BFD where it echoes. And the
+// multicast groups of IPv6 that the kernel joins for us (MLD, RFC 3810), so that switches let solicitations through. Owned by
+// packet/sockets. A socket for each EtherType: where nothing echoes IPv4 traffic costs nothing at all, and frames with the tag
+// of a VLAN never look untagged. Failures are thrown as SystemCallError.
 
 import { type Ip, ipToBytes } from '../../net/address.ts';
 import { closeSocket, openSocket, setOption } from '../syscall.ts';
-import { attachFilter, FOR_US, NEIGHBOR_DISCOVERY } from './filter.ts';
-import { bindFrames, ETH_P_ARP, ETH_P_IPV6, growReceiveBuffer, openFrames, receive, send } from './kernel.ts';
+import { attachFilter, BFD_OVER_IPV4, FOR_US, NEIGHBOR_DISCOVERY } from './filter.ts';
+import { bindFrames, ETH_P_ARP, ETH_P_IP, ETH_P_IPV6, growReceiveBuffer, openFrames, receive, send } from './kernel.ts';
 
 /** Those of one link and turn; the others have their turn then, and the timers. */
 const MOST_IN_A_TURN = 256;
 /** Longer than any frame that we have a use for. */
 const buffer = Buffer.alloc(2_048);
 
+const FILTERS = { [ETH_P_ARP]: FOR_US, [ETH_P_IPV6]: NEIGHBOR_DISCOVERY, [ETH_P_IP]: BFD_OVER_IPV4 } as const;
+type EtherType = keyof typeof FILTERS;
+
+export const LAYER2: readonly EtherType[] = [ETH_P_ARP, ETH_P_IPV6];
+export const ECHO: readonly EtherType[] = [ETH_P_IP];
+
 export class FrameSocket {
+  readonly link: string;
   readonly index: number;
-  /** ARP's and IPv6's. */
-  readonly fds: readonly [arp: number, ipv6: number];
+  readonly #fds: number[] = [];
   #isOpen = true;
 
-  constructor(link: string, index: number) {
+  constructor(link: string, index: number, types: readonly EtherType[]) {
+    this.link = link;
     this.index = index;
-    const arp = open(link, index, ETH_P_ARP);
     try {
-      this.fds = [arp, open(link, index, ETH_P_IPV6)];
+      for (const type of types) this.#fds.push(open(link, index, type));
     } catch (fault) {
-      closeSocket(arp);
+      this.close();
       throw fault;
     }
   }
 
+  /** One for each EtherType. */
+  get fds(): readonly number[] {
+    return this.#fds;
+  }
+
   /** What waits at one of `fds`, within bounds; each frame a copy. What comes of it may close the socket. */
-  drain(fd: number, link: string, take: (frame: Uint8Array) => void): void {
+  drain(fd: number, take: (frame: Uint8Array) => void): void {
     for (let count = 0; count < MOST_IN_A_TURN && this.#isOpen; count++) {
-      const length = receive(fd, buffer, link);
+      const length = receive(fd, buffer, this.link);
       if (length === undefined) return;
       take(new Uint8Array(buffer.subarray(0, length)));
     }
   }
 
   /** A whole Ethernet frame. */
-  send(bytes: Uint8Array, link: string): void {
-    const isArp = bytes[12] === 0x08 && bytes[13] === 0x06;
-    send(this.fds[isArp ? 0 : 1], bytes, link);
+  send(bytes: Uint8Array): void {
+    // whatever a socket is bound to, it sends any frame
+    const [fd] = this.#fds;
+    if (fd !== undefined) send(fd, bytes, this.link);
   }
 
   close(): void {
     this.#isOpen = false;
-    for (const fd of this.fds) closeSocket(fd);
+    for (const fd of this.#fds.splice(0)) closeSocket(fd);
   }
 }
 
-function open(link: string, index: number, etherType: number): number {
+function open(link: string, index: number, etherType: EtherType): number {
   const fd = openFrames(link);
   try {
-    attachFilter(fd, etherType === ETH_P_ARP ? FOR_US : NEIGHBOR_DISCOVERY, link);
+    attachFilter(fd, FILTERS[etherType], link);
     growReceiveBuffer(fd);
     bindFrames(fd, etherType, index, link);
     return fd;

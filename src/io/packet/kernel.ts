@@ -26,6 +26,7 @@ const call = {
   write: libc.func('long write(int, void *, size_t)'),
 };
 
+export const ETH_P_IP = 0x0800;
 export const ETH_P_ARP = 0x0806;
 export const ETH_P_IPV6 = 0x86dd;
 

@@ -8,7 +8,7 @@ import { unreachable } from '../../net/machine.ts';
 import type { PacketEffect, PacketEvent, SocketName } from '../../net/packet-io.ts';
 import { errorOf, SystemCallError } from '../syscall.ts';
 import { Datagrams } from './datagram.ts';
-import { FrameSocket, LinkGroups } from './frame-socket.ts';
+import { ECHO, FrameSocket, LAYER2, LinkGroups } from './frame-socket.ts';
 import type { LinkTable } from './link-table.ts';
 import { UdpSocket } from './udp-socket.ts';
 
@@ -23,7 +23,7 @@ export class Sockets {
   readonly #links: () => LinkTable;
   readonly #datagrams = new Datagrams();
   readonly #udp = new Map<SocketName, UdpSocket>();
-  readonly #frames = new Map<string, FrameSocket>();
+  readonly #frames = new Map<SocketName, FrameSocket>();
   readonly #groups = new Map<string, LinkGroups>();
   /** Changes whenever `readable` answers something else. */
   generation = 0;
@@ -38,8 +38,8 @@ export class Sockets {
     const udp = [...this.#udp].filter(([, socket]) => socket.isRead);
     return [
       ...udp.map(([name, socket]) => ({ fd: socket.fd, drain: () => this.#drainUdp(name, socket) })),
-      ...[...this.#frames].flatMap(([link, socket]) =>
-        socket.fds.map((fd) => ({ fd, drain: () => this.#drainFrames(fd, link, socket) })),
+      ...[...this.#frames].flatMap(([name, socket]) =>
+        socket.fds.map((fd) => ({ fd, drain: () => this.#drainFrames(fd, name, socket) })),
       ),
     ];
   }
@@ -57,14 +57,23 @@ export class Sockets {
         this.#try('udp-send', effect.socket, () => this.#sendUdp(effect));
         break;
       case 'frames-open':
-        this.#open(effect.link, () => this.#openFrames(effect.link));
+        this.#open(effect.link, () => this.#openFrames(effect.link, effect.link, LAYER2));
         break;
       case 'frames-close':
         this.#closeFrames(effect.link);
         break;
-      case 'frame-send':
-        this.#try('frame-send', effect.link, () => this.#frames.get(effect.link)?.send(effect.bytes, effect.link));
+      case 'echo-open':
+        this.#open(echoOf(effect.link), () => this.#openFrames(echoOf(effect.link), effect.link, ECHO));
         break;
+      case 'echo-close':
+        this.#closeFrames(echoOf(effect.link));
+        break;
+      case 'frame-send': {
+        const { link, bytes } = effect;
+        const name = this.#frames.has(link) ? link : echoOf(link);
+        this.#try('frame-send', name, () => this.#frames.get(name)?.send(bytes));
+        break;
+      }
       case 'group-join':
       case 'group-leave':
         this.#try(effect.do, effect.link, () => this.#changeGroup(effect));
@@ -85,8 +94,8 @@ export class Sockets {
     }
     for (const [name, { options, index }] of this.#udp)
       if (isGone(options.device, index)) this.#broken(name, noLink(options.device), () => this.#closeUdp(name));
-    for (const [link, { index }] of this.#frames)
-      if (isGone(link, index)) this.#broken(link, noLink(link), () => this.#closeFrames(link));
+    for (const [name, { link, index }] of this.#frames)
+      if (isGone(link, index)) this.#broken(name, noLink(link), () => this.#closeFrames(name));
   }
 
   close(): void {
@@ -121,9 +130,9 @@ export class Sockets {
     this.#udp.set(name, new UdpSocket(options, index, isShared));
   }
 
-  #openFrames(link: string): void {
-    this.#closeFrames(link);
-    this.#frames.set(link, new FrameSocket(link, this.#indexOf(link)));
+  #openFrames(name: SocketName, link: string, types: typeof LAYER2): void {
+    this.#closeFrames(name);
+    this.#frames.set(name, new FrameSocket(link, this.#indexOf(link), types));
   }
 
   #closeUdp(name: SocketName): void {
@@ -131,9 +140,9 @@ export class Sockets {
     if (this.#udp.delete(name)) this.generation++;
   }
 
-  #closeFrames(link: string): void {
-    this.#frames.get(link)?.close();
-    if (this.#frames.delete(link)) this.generation++;
+  #closeFrames(name: SocketName): void {
+    this.#frames.get(name)?.close();
+    if (this.#frames.delete(name)) this.generation++;
   }
 
   #sendUdp({ socket: name, to, link, source, ttl, bytes }: PacketEffect & { do: 'udp-send' }): void {
@@ -165,8 +174,9 @@ export class Sockets {
     );
   }
 
-  #drainFrames(fd: number, link: string, socket: FrameSocket): void {
-    this.#read(link, () => socket.drain(fd, link, (bytes) => this.#emit({ on: 'frame', link, bytes })));
+  #drainFrames(fd: number, name: SocketName, socket: FrameSocket): void {
+    const { link } = socket;
+    this.#read(name, () => socket.drain(fd, (bytes) => this.#emit({ on: 'frame', link, bytes })));
   }
 
   #read(name: SocketName, read: () => void): void {
@@ -202,6 +212,10 @@ export class Sockets {
     if (index === undefined) throw new SystemCallError(noLink(link));
     return index;
   }
+}
+
+function echoOf(link: string): SocketName {
+  return `echo/${link}`;
 }
 
 function noLink(link = ''): SystemError {
