@@ -30,6 +30,7 @@ import { kindJson, servicesJson } from '../observe/state.ts';
 import { ControllerCaches } from './controller-caches.ts';
 import { ControllerWebhooks } from './controller-webhooks.ts';
 import { openMetricsDoor } from './metrics-door.ts';
+import { Rest } from './rest.ts';
 import { Session } from './session.ts';
 import { StateObject } from './state-object.ts';
 
@@ -62,12 +63,6 @@ const STATE = 'controller';
 const FENCE_MS = 500;
 /** Who does not lead by then reads Services too, to be warm. */
 const STAND_BY_MS = 2_000;
-/**
- * So many times as long as a round took the next one waits: a stream of echoes leaves time for the writes that cause it.
- * While many wait to be written a round does little but look at echoes, and what it finds would wait behind them.
- */
-const [REST, BUSY_REST] = [4, 20];
-const MANY_WRITES = 100;
 const DRAIN_MS = 3_000;
 
 export class ControllerProcess {
@@ -100,7 +95,7 @@ export class ControllerProcess {
   #fell = false;
   #isLeaving = false;
   #later: NodeJS.Timeout | undefined;
-  #restUntil = Number.NEGATIVE_INFINITY;
+  readonly #rest = new Rest();
 
   private constructor(options: ControllerProcessOptions, cluster: Cluster, log: Log, clock: Clock) {
     this.#options = options;
@@ -322,8 +317,9 @@ export class ControllerProcess {
   #round(): void {
     if (!this.#caches.synced) return;
     const began = performance.now();
-    if (began < this.#restUntil) {
-      this.#roundIn(this.#restUntil - began);
+    const left = this.#rest.leftMs(began);
+    if (left > 0) {
+      this.#roundIn(left);
       return;
     }
     const seen = this.#caches.seen();
@@ -334,8 +330,8 @@ export class ControllerProcess {
     const round = this.#session.round(seen);
     this.#last = round;
     this.#judge(round);
-    const rest = this.#queue.waiting.first > MANY_WRITES ? BUSY_REST : REST;
-    this.#restUntil = performance.now() + rest * (performance.now() - began);
+    const ended = performance.now();
+    this.#rest.begin(ended - began, ended, this.#queue.waiting.first);
     this.#counts.updates++;
     if (round.refused !== undefined) this.#counts.updateErrors++;
     for (const event of round.events) {
