@@ -119,7 +119,7 @@ function configOf({ data }: ApiObject): string {
 
 function readDocument({ text, place }: Source): YamlDocument {
   if (Buffer.byteLength(text) > MAX_DOCUMENT) throw new Unconvertible(`${place(1)}: more than 1 MiB`);
-  const document = parseYaml(text, 1);
+  const document = parseYaml(text, 1, 'as-written');
   if ('rule' in document) throw new Unconvertible(`${place(document.line)}: ${document.rule}: ${document.text}`);
   if (document.value === undefined) throw new Unconvertible(`${place(1)}: bad ConfigMap: no data`);
   return document;

@@ -28,7 +28,7 @@ export function readLegacyConfigMap({
 }
 
 function poolsOf(config: string, namespace: string): readonly IPAddressPool[] {
-  const document = parseYaml(config, 1);
+  const document = parseYaml(config, 1, 'as-written');
   if ('rule' in document) refuse(document.rule, `line ${document.line}: ${document.text}`);
   if (document.value === undefined) return [];
   const converted = convertLegacy(document.value, namespace);

@@ -42,8 +42,11 @@ const MAX_ALIASED_TEXT = 1 << 20;
 /** Tokens of one document: each costs up to 2 µs until it is data, and all of them are read in one turn. */
 const MAX_TOKENS = 100_000;
 
+/** Of a map: as kubectl makes them of its scalars (`y` is `true`), or as Go's reader hands them to a program that wants text. */
+export type Keys = 'of-scalars' | 'as-written';
+
 /** Reads one document; its first line has the number `firstLine`. */
-export function parseYaml(text: string, firstLine: number): YamlDocument | YamlFault {
+export function parseYaml(text: string, firstLine: number, keys: Keys = 'of-scalars'): YamlDocument | YamlFault {
   const lines = new LineCounter();
   lines.addNewLine(0);
   for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) lines.addNewLine(at + 1);
@@ -51,8 +54,8 @@ export function parseYaml(text: string, firstLine: number): YamlDocument | YamlF
   try {
     const root = compose(text).contents;
     if (!root) return { value: undefined, line: firstLine, lineOf: () => firstLine };
-    const value = new Reader().read(root, 0) ?? undefined;
-    const places = placesOf(root, lineAt(startOf(root)), lineAt);
+    const value = new Reader(keys).read(root, 0) ?? undefined;
+    const places = placesOf(root, lineAt(startOf(root)), { lineAt, keys });
     return { value: standingAlone(value), line: lineIn(places), lineOf: finder(places) };
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
@@ -138,8 +141,13 @@ function tooDeep(offset: number): Refused {
 /** Composed nodes to plain data; one for each document, for it remembers the anchors. */
 class Reader {
   readonly #anchors = new Map<string, Node>();
+  readonly #keys: Keys;
   #aliased = 0;
   #aliasedText = 0;
+
+  constructor(keys: Keys) {
+    this.#keys = keys;
+  }
 
   read(node: Node, depth: number, repeated = false): unknown {
     if (depth > MAX_DEPTH) throw tooDeep(startOf(node));
@@ -193,7 +201,7 @@ class Reader {
   #key(key: Node, depth: number): string {
     const value = this.read(key, depth + 1);
     if (typeof value === 'object' && value !== null) throw new Refused(startOf(key), 'yaml', 'a key must be a scalar');
-    return String(value);
+    return keyText(isAlias(key) ? this.#target(key) : key, this.#keys);
   }
 
   /** `<<: *a` or `<<: [*a, *b]`: what comes first wins. */
@@ -219,19 +227,28 @@ function startOf(node: Node): number {
 /** Lines in the shape of the data, apart from the text: of a scalar its line, of a map or sequence that of its key too. */
 type Place = number | { readonly line: number; readonly inside: readonly Place[] | Readonly<Record<string, Place>> };
 
-function placesOf(node: Node | null, line: number, lineAt: (offset: number) => number): Place {
+interface Reading {
+  readonly lineAt: (offset: number) => number;
+  readonly keys: Keys;
+}
+
+function placesOf(node: Node | null, line: number, reading: Reading): Place {
+  const { lineAt, keys } = reading;
   if (isSeq(node)) {
     const items = (node as YAMLSeq<Node>).items;
-    return { line, inside: items.map((item) => placesOf(item, lineAt(startOf(item)), lineAt)) };
+    return { line, inside: items.map((item) => placesOf(item, lineAt(startOf(item)), reading)) };
   }
   if (!isMap(node)) return line;
   const pairs = (node as YAMLMap<Node, Node | null>).items;
-  const inside = pairs.map(({ key, value }) => [keyText(key), placesOf(value, lineAt(startOf(key)), lineAt)] as const);
+  const inside = pairs.map(
+    ({ key, value }) => [keyText(key, keys), placesOf(value, lineAt(startOf(key)), reading)] as const,
+  );
   return { line, inside: Object.fromEntries(inside) };
 }
 
-function keyText(key: Node): string {
-  return isScalar(key) ? String(key.value) : '';
+function keyText(key: Node, keys: Keys): string {
+  if (!isScalar(key)) return '';
+  return keys === 'as-written' && key.type === 'PLAIN' ? (key.source ?? '') : String(key.value);
 }
 
 function lineIn(place: Place): number {

@@ -66,6 +66,29 @@ describe('a ConfigMap', () => {
     expect(await answerOf(validate, '-', { stdin: out, environment })).toEqual({ code: 0, out: '', errors: [] });
   });
 
+  it('keeps keys as they are written, as Go did where it wanted text', async () => {
+    const { code, out, errors } = await convert(
+      configMap(`peers:
+- my-asn: 1
+  peer-asn: 2
+  peer-address: 192.0.2.1
+  node-selectors: [{match-labels: {on: edge, 0x10: a, 1_0: b, "no": c}}]
+bgp-communities: {y: "1:1", n: "1:2", yes: "1:3", 010: "1:4"}
+`),
+    );
+    expect([code, errors]).toEqual([0, []]);
+    const [peer, community] = objectsOf(out).map(({ spec }) => spec as Readonly<Record<string, unknown>>);
+    expect(peer?.['nodeSelectors']).toEqual([{ matchLabels: { on: 'edge', '0x10': 'a', '1_0': 'b', no: 'c' } }]);
+    expect(community?.['communities']).toEqual([
+      { name: '010', value: '1:4' },
+      { name: 'n', value: '1:2' },
+      { name: 'y', value: '1:1' },
+      { name: 'yes', value: '1:3' },
+    ]);
+    const wrong = await convert(configMap('bgp-communities:\n  a: "1:1"\n  on: [1]\n'));
+    expect(wrong.errors).toEqual(['-:5: line 3 of config: bgp-communities.on: must be a string, not a list']);
+  });
+
   it('is printed with its keys in order, a document an object', async () => {
     const { out } = await answerOf(runConvert, join(CASES, 'layer2.yaml'), {});
     expect(out).toBe(`# Made by fairway convert.

@@ -28,6 +28,11 @@ describe('the ConfigMap', () => {
     ]);
   });
 
+  it('has keys as they are written', () => {
+    const read = readLegacyConfigMap(configMap(`${POOLS}bgp-communities: {y: "1:1"}\nyes: {}\n`));
+    expect('invalid' in read && read.invalid.message).toBe('unknown key "yes"');
+  });
+
   it.each([undefined, 7, '# nothing', '{}'])('gives none where it holds %j', (config) => {
     expect(readLegacyConfigMap(configMap(config))).toEqual({ pools: [] });
   });
