@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { CONTROLLER_FLAGS } from '../../src/cli/controller.ts';
 import { parseGoFlags } from '../../src/cli/go-flags.ts';
+import { readLayer2Settings } from '../../src/cli/layer2-flags.ts';
 import { SPEAKER_FLAGS } from '../../src/cli/speaker.ts';
 import {
   type AlertRules,
@@ -188,6 +189,20 @@ describe.skipIf(findTool('helm') === undefined)('the chart (needs helm)', () => 
     const without = chart('metallb', 'speaker.memberlist.enabled=false');
     expect(Object.keys(environmentOf(speakerOf(without))).filter((name) => name.includes('_ML_'))).toEqual([]);
     expect(Object.keys(environmentOf(controllerOf(without))).filter((name) => name.includes('_ML_'))).toEqual([]);
+  });
+
+  it('passes on what layer 2 is told, and nothing where nobody says it', () => {
+    const argsOf = (...values: readonly string[]) => speakerOf(chart('metallb', ...values)).containers[0]?.args ?? [];
+    expect(argsOf().filter((flag) => flag.startsWith('--l2-'))).toEqual([]);
+    const layer2 = ['conflict=warn', 'failback=never', 'refresh=30', 'framesPerSecond=50'];
+    const args = argsOf(...layer2.map((value) => `speaker.layer2.${value}`));
+    expect(readLayer2Settings(parseGoFlags(SPEAKER_FLAGS, args, {}))).toEqual({
+      announcements: { framesPerSecond: 50, refreshMs: 30_000 },
+      ...{ conflict: 'warn', failbackMs: Number.POSITIVE_INFINITY },
+    });
+    expect(readLayer2Settings(parseGoFlags(SPEAKER_FLAGS, argsOf('speaker.layer2.failback=0'), {})).failbackMs).toBe(0);
+    expect(() => chart('metallb', 'speaker.layer2.conflict=defend')).toThrow(/conflict/);
+    expect(speakerOf(plain).priorityClassName).toBe('system-node-critical');
   });
 
   it('leaves out what is switched off', () => {

@@ -63,6 +63,7 @@ export interface Workload {
         readonly serviceAccountName: string;
         readonly hostNetwork?: boolean;
         readonly terminationGracePeriodSeconds: number;
+        readonly priorityClassName?: string;
         readonly securityContext?: Readonly<Record<string, unknown>>;
         readonly tolerations?: readonly Labels[];
         readonly volumes?: readonly Readonly<Record<string, unknown>>[];
