@@ -2,7 +2,7 @@
 // tells of its links. Single hop (RFC 5881) is bound to one link; several hops (RFC 5883) to none. Called by `peers`.
 
 import type { Path } from '../bfd/demultiplex.ts';
-import type { Ip } from '../net/address.ts';
+import type { Ip, Mac } from '../net/address.ts';
 import { familyOf, isLinkLocal, prefixOf } from '../net/address.ts';
 import type { LinkState } from '../net/packet-io.ts';
 import type { Waiting } from './report.ts';
@@ -12,6 +12,8 @@ import type { BfdWanted } from './wanted.ts';
 export interface Route {
   readonly path: Path;
   readonly device?: string;
+  /** The link's own. */
+  readonly mac?: Mac;
 }
 
 type Address = LinkState['addresses'][number];
@@ -34,7 +36,8 @@ export function routeOf(
   if (local !== undefined && !isOn(local, links)) return { waiting: 'local-address' };
   const source = local ?? sourceOn(link, remote, vips);
   if (source === undefined) return { waiting: 'local-address' };
-  return { path: { hops, remote, local: source, link: link.name }, device: link.name };
+  const path: Path = { hops, remote, local: source, link: link.name };
+  return { path, device: link.name, ...(link.mac !== undefined && { mac: link.mac }) };
 }
 
 function isOn(ip: Ip, links: readonly LinkState[]): boolean {

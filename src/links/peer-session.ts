@@ -7,12 +7,13 @@ import type { DropReason } from '../bfd/packet.ts';
 import type { SessionEvent, SessionReport } from '../bfd/session.ts';
 import { dueAt, startSession, step } from '../bfd/session.ts';
 import type { Session } from '../bfd/variables.ts';
-import type { Ip } from '../net/address.ts';
+import type { Mac } from '../net/address.ts';
 import { familyOf, isLinkLocal } from '../net/address.ts';
 import type { Tick } from '../net/machine.ts';
 import type { SocketName, UdpOptions } from '../net/packet-io.ts';
 import type { Damping } from './damping.ts';
 import { mintDiscriminator } from './discriminator.ts';
+import { followEcho, sendEcho, stopEcho } from './echo.ts';
 import type { Route } from './path.ts';
 import type { Effects, Waiting } from './report.ts';
 import type { Sockets } from './socket.ts';
@@ -21,7 +22,6 @@ import type { BfdWanted } from './wanted.ts';
 
 /** RFC 5881 §4, RFC 5883 §5. */
 const PORT = { single: 3784, multi: 4784 } as const;
-const ECHO_PORT = 3785;
 /** RFC 5881 §5: what arrives with less has come over more than one hop. */
 const TTL = 255;
 
@@ -44,6 +44,9 @@ export interface PeerSession {
   readonly listener: SocketName;
   readonly socket: SocketName;
   session: Session;
+  /** Of the link, and of the peer there once it is known: for echoes. */
+  mac: Mac | undefined;
+  peerMac: Mac | undefined;
   /** When it must be given a tick. */
   dueAt: number;
 }
@@ -73,7 +76,7 @@ export function startPeerSession(
   peers: Peers,
   peer: Peer,
   wanted: BfdWanted,
-  { path, device }: Route,
+  { path, device, mac }: Route,
   tick: Tick,
   sockets: Sockets,
   effects: Effects,
@@ -102,6 +105,8 @@ export function startPeerSession(
     listener,
     socket,
     session,
+    mac,
+    peerMac: undefined,
     dueAt: dueAt(session),
   };
   const listening = peers.listeners.get(listener) ?? { hops, vrf: wanted.vrf, sessions: new Map() };
@@ -146,48 +151,9 @@ export function drivePeerSession(
     if ('report' in each) reports.push(each);
     else if (each.do === 'bfd-send') {
       effects.push({ do: 'udp-send', socket, to: { address: remote, port: PORT[hops] }, ...scope, bytes: each.bytes });
-    } else sendEcho(running, remote, each.bytes, TTL, effects);
+    } else sendEcho(running, each.bytes, effects);
   }
   running.dueAt = dueAt(session);
   peers.dueAt = Math.min(peers.dueAt, running.dueAt);
   return reports;
-}
-
-/**
- * To the peer's own address, from ours: it knows by TTL 255 that it is to be sent back, and we by a lower one that it was.
- * So FRR's bfdd does it in software.
- */
-export function sendEcho(running: PeerSession, to: Ip, bytes: Uint8Array, ttl: number, effects: Effects): void {
-  const { link, local } = running.path;
-  const source = local === undefined ? {} : { source: local };
-  const socket = echoSocketOf(running);
-  const over = link === undefined ? {} : { link };
-  effects.push({ do: 'udp-send', socket, to: { address: to, port: ECHO_PORT }, ...over, ...source, ttl, bytes });
-}
-
-function echoSocketOf({ path }: PeerSession): SocketName {
-  return `bfd/${ECHO_PORT}/${familyOf(path.remote)}/${path.link ?? ''}`;
-}
-
-/** Opens or closes the echo socket of its link as the parameters say. RFC 5883 §4: several hops have no echo. */
-export function followEcho(peers: Peers, running: PeerSession, sockets: Sockets, effects: Effects): void {
-  const { path, session, device } = running;
-  if (session.parameters.echo === undefined || path.hops === 'multi') {
-    stopEcho(peers, running, sockets, effects);
-    return;
-  }
-  const name = echoSocketOf(running);
-  const udp: UdpOptions = { family: familyOf(path.remote), port: ECHO_PORT, ttl: TTL };
-  openSocket(sockets, name, { udp: device === undefined ? udp : { ...udp, device } }, 'bfd-echo', effects);
-  const echoing = peers.echoing.get(name) ?? new Set();
-  peers.echoing.set(name, echoing);
-  echoing.add(running);
-}
-
-function stopEcho(peers: Peers, running: PeerSession, sockets: Sockets, effects: Effects): void {
-  const name = echoSocketOf(running);
-  const echoing = peers.echoing.get(name);
-  if (echoing?.delete(running) !== true || echoing.size > 0) return;
-  peers.echoing.delete(name);
-  closeSocket(sockets, name, effects);
 }

@@ -2,7 +2,6 @@
 // changes, told AdminDown when it is no longer wanted (RFC 5880 §6.8.16), held when it flaps. Called by `links`.
 
 import { demultiplex } from '../bfd/demultiplex.ts';
-import { echoDiscriminator } from '../bfd/echo.ts';
 import type { DropReason } from '../bfd/packet.ts';
 import type { SessionEvent, SessionReport } from '../bfd/session.ts';
 import { isSilent } from '../bfd/variables.ts';
@@ -11,16 +10,16 @@ import type { Tick } from '../net/machine.ts';
 import { OFF, redraw } from '../net/machine.ts';
 import type { LinkState, PacketEvent } from '../net/packet-io.ts';
 import { failed, isHeld, released, UNDAMPED } from './damping.ts';
+import { followEcho, onEchoDatagram, onEchoFrame } from './echo.ts';
 import type { Route } from './path.ts';
 import { routeOf } from './path.ts';
 import type { Peer, PeerSession, Peers } from './peer-session.ts';
-import { drivePeerSession, endPeerSession, followEcho, sendEcho, startPeerSession } from './peer-session.ts';
+import { drivePeerSession, endPeerSession, startPeerSession } from './peer-session.ts';
 import type { Effects } from './report.ts';
 import type { Sockets } from './socket.ts';
 import type { BfdWanted } from './wanted.ts';
 
 type Datagram = PacketEvent & { readonly on: 'datagram' };
-const LOOPED_TTL = 254;
 
 export function createPeers(): Peers {
   return {
@@ -89,6 +88,7 @@ function followPeer(
   const { running } = peer;
   if (running === undefined) return;
   give(peers, running, { on: 'configure', parameters: wanted.parameters }, tick, effects);
+  if (!('waiting' in route)) running.mac = route.mac;
   followEcho(peers, running, sockets, effects);
   give(peers, running, { on: wanted.adminDown ? 'disable' : 'enable' }, tick, effects);
 }
@@ -162,7 +162,7 @@ export function onPeerDatagram(peers: Peers, datagram: Datagram, tick: Tick, eff
     return true;
   }
   const echoing = peers.echoing.get(datagram.socket);
-  if (echoing !== undefined) onEcho(peers, echoing, datagram, tick, effects);
+  if (echoing !== undefined && !onEchoDatagram(echoing, datagram, effects)) count(peers, 'echo');
   return echoing !== undefined;
 }
 
@@ -172,29 +172,10 @@ function linkOf(sessions: ReadonlyMap<number, PeerSession>, remote: Ip): string 
   return undefined;
 }
 
-/** With its full TTL it is the peer's, to be sent back; with less it is ours, come back. */
-function onEcho(
-  peers: Peers,
-  echoing: ReadonlySet<PeerSession>,
-  { from, ttl, bytes }: Datagram,
-  tick: Tick,
-  effects: Effects,
-): void {
-  const discriminator = echoDiscriminator(bytes);
-  for (const running of echoing) {
-    const { path, session } = running;
-    if (path.remote !== from.address) continue;
-    if (ttl === 255) {
-      // nobody but the peer of a session that is Up is sent anything back
-      if (session.state !== 'Up') continue;
-      sendEcho(running, from.address, bytes, LOOPED_TTL, effects);
-      return;
-    }
-    if (discriminator !== running.localDiscriminator) continue;
-    give(peers, running, { on: 'echo', bytes }, tick, effects);
-    return;
-  }
-  count(peers, 'echo');
+/** A frame of IPv4: about echoes, or of no use. */
+export function onPeerFrame(peers: Peers, link: string, bytes: Uint8Array, tick: Tick, effects: Effects): void {
+  const returned = onEchoFrame(peers, link, bytes, effects);
+  if (returned !== undefined) give(peers, returned.to, { on: 'echo', bytes: returned.bytes }, tick, effects);
 }
 
 function count(peers: Peers, reason: DropReason): void {

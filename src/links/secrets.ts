@@ -23,9 +23,10 @@ export function noKeys(): Keys {
   return { secrets: [], claims: [], bfd: [], turnAt: OFF };
 }
 
-/** True: the keys are others than before. */
+/** True: the keys are others than before. The empty text is a secret that everybody knows; without any, nobody is believed. */
 export function followSecrets(keys: Keys, secrets: readonly string[], now: number): boolean {
-  if (secrets.join('\n') === keys.secrets.join('\n')) return turn(keys, now);
+  const isSame = secrets.length === keys.secrets.length && secrets.every((each, at) => each === keys.secrets[at]);
+  if (isSame) return turn(keys, now);
   const [before] = keys.secrets;
   const [current] = secrets;
   const isExchanged = before !== undefined && before !== current && secrets.includes(before);

@@ -10,8 +10,8 @@ import type { Effects, SocketUse } from './report.ts';
 const RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 30_000;
 
-/** A UDP socket, or the ARP and NDP frames of a link. */
-export type SocketKind = { readonly udp: UdpOptions } | { readonly framesOf: string };
+/** A UDP socket, or the ARP and NDP frames of a link, or those of BFD's echoes there. */
+export type SocketKind = { readonly udp: UdpOptions } | { readonly framesOf: string } | { readonly echoesOf: string };
 
 export interface Socket {
   readonly name: SocketName;
@@ -53,8 +53,10 @@ export function closeSocket(sockets: Sockets, name: SocketName, effects: Effects
   if (socket === undefined) return;
   sockets.all.delete(name);
   if (socket.is === 'broken') return;
-  if ('udp' in socket.kind) effects.push({ do: 'udp-close', socket: name });
-  else effects.push({ do: 'frames-close', link: socket.kind.framesOf });
+  const { kind } = socket;
+  if ('udp' in kind) effects.push({ do: 'udp-close', socket: name });
+  else if ('framesOf' in kind) effects.push({ do: 'frames-close', link: kind.framesOf });
+  else effects.push({ do: 'echo-close', link: kind.echoesOf });
 }
 
 export function onSocket(
@@ -116,5 +118,6 @@ export function renew(sockets: Sockets, links: ReadonlySet<string>, effects: Eff
 
 function ask({ name, kind }: Socket, effects: Effects): void {
   if ('udp' in kind) effects.push({ do: 'udp-open', socket: name, options: kind.udp });
-  else effects.push({ do: 'frames-open', link: kind.framesOf });
+  else if ('framesOf' in kind) effects.push({ do: 'frames-open', link: kind.framesOf });
+  else effects.push({ do: 'echo-open', link: kind.echoesOf });
 }

@@ -51,7 +51,8 @@ export function tellSpeakers(
     const address = lan.segment?.members.get(to)?.address;
     if (address !== undefined) send(address, lan);
   } else if (over === 'segment') tellSegment(lan, liveness, tick, send);
-  else tellAnyWay(links, liveness, tick, send);
+  // where nobody was ever heard, nobody waits for a word: a port that nothing is plugged into
+  else if (lan.segment !== undefined && lan.segment.members.size > 0) tellAnyWay(links, liveness, tick, send);
 }
 
 /** Not only the rows are news, or a second has passed: everybody is told everything, for words get lost. */

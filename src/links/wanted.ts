@@ -55,7 +55,10 @@ export interface Layer2Address {
 export interface LivenessWanted {
   /** UDP: BFD between speakers and their statements. */
   readonly port: number;
-  /** Secrets of the speakers, the present one first; the one before is accepted for a minute after a change. */
+  /**
+   * Secrets of the speakers, the present one first; the one before is accepted for a minute after a change. An empty text:
+   * whoever is on the LAN may speak. None: nobody is believed, and nothing is said.
+   */
   readonly secrets: readonly string[];
   /** Speakers by node, with the addresses at which they are found before they have told theirs. */
   readonly speakers: ReadonlyMap<string, readonly Ip[]>;

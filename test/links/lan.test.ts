@@ -269,6 +269,17 @@ describe('speakers that are not known', () => {
     }
   });
 
+  it('are told nothing of an interface that nothing is plugged into', () => {
+    const self = cluster(18, 2, (at) => [
+      { ...port('eth1', 'second', at + 40, `203.0.113.${at + 1}/24`), carrier: false },
+    ]);
+    self.world.routed = true;
+    startAll(self);
+    self.world.run(20_000);
+    for (const node of self.nodes) expect(viewOf(self, node).speakerDrops).toEqual({});
+    expect(viewOf(self, nodeOf(self, 'node-a')).lans.map(({ segment }) => segment?.carrier)).toEqual([true, false]);
+  });
+
   it('are looked for often at first, then seldom', () => {
     const self = cluster(13, 1);
     self.withLiveness = (wanted) => ({ ...wanted, speakers: new Map([['gone', [ip('10.9.9.1')]]]) });

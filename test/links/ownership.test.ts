@@ -247,6 +247,37 @@ describe('with liveness', () => {
 });
 
 describe('another secret', () => {
+  it('may be the empty text: speakers understand each other, as anybody could', () => {
+    const { self } = settled(11, 3, (each) => {
+      each.secrets = [''];
+    });
+    for (const node of self.nodes) {
+      expect(viewOf(self, node).lans[0]?.segment?.members.map(({ heard }) => heard)).toEqual([true, true]);
+      expect(viewOf(self, node).lans[0]?.speakers.map(({ state }) => state)).toEqual(['Up', 'Up']);
+    }
+  });
+
+  it('that is not there yet makes a speaker mute and deaf until it is', () => {
+    const { self, world, owner } = settled(12);
+    const [other] = othersOf(self, owner);
+    if (other === undefined) throw new Error('nobody');
+    world.kill(other);
+    world.run(2_000);
+    const withoutSecret = wantedBy(
+      { ...self, secrets: [], withLiveness: (all) => ({ ...all, serving: false }) },
+      other,
+    );
+    world.start(other, withoutSecret);
+    other.sent.length = 0;
+    world.run(3_000);
+    expect(other.sent.filter(({ effect }) => effect.do === 'udp-send')).toEqual([]);
+    expect(viewOf(self, other).lans[0]?.segment?.members).toEqual([]);
+    world.want(other, wantedBy(self, other));
+    world.run(1_500);
+    expect(viewOf(self, other).lans[0]?.segment?.members.map(({ heard }) => heard)).toEqual([true, true]);
+    expect(answerers(self)).toEqual([owner.name]);
+  });
+
   it('takes over without a word lost, though the speakers hear of it one after another', () => {
     const { self, world, owner } = settled(9);
     for (const node of self.nodes) node.reports = [];
