@@ -231,11 +231,23 @@ export function isLinkLocal(ip: Ip): boolean {
 /** Six octets as `02:00:5e:10:00:01`; RangeError for any other length. */
 export function macFromBytes(bytes: Uint8Array): Mac {
   if (bytes.length !== 6) throw new RangeError(`a MAC has 6 bytes, not ${bytes.length}`);
-  return Array.from(bytes, (octet) => octet.toString(16).padStart(2, '0')).join(':') as Mac;
+  let text = '';
+  for (const octet of bytes) text += text === '' ? HEXADECIMAL[octet] : `:${HEXADECIMAL[octet]}`;
+  return text as Mac;
 }
 
 export function macToBytes(mac: Mac): Uint8Array {
-  return Uint8Array.from(mac.split(':'), (octet) => Number.parseInt(octet, 16));
+  const bytes = new Uint8Array(6);
+  for (let at = 0; at < 6; at++) bytes[at] = (digitOf(mac, at * 3) << 4) | digitOf(mac, at * 3 + 1);
+  return bytes;
+}
+
+/** Each octet of each frame is written and read: `toString(16)` and `split` took half of the time of an answer. */
+const HEXADECIMAL = Array.from({ length: 256 }, (_, octet) => octet.toString(16).padStart(2, '0'));
+
+function digitOf(lowerCase: string, at: number): number {
+  const code = lowerCase.charCodeAt(at);
+  return code < 58 ? code - 48 : code - 87;
 }
 
 /** Lower case, or undefined: not six octets in hexadecimal, separated by colons. */

@@ -14,7 +14,10 @@ import {
   ipToBytes,
   ipToNumber,
   isLinkLocal,
+  macFromBytes,
+  macToBytes,
   parseIp,
+  parseMac,
   parsePrefix,
   prefixOf,
   type Range,
@@ -193,6 +196,28 @@ describe('arithmetic', () => {
       true,
       false,
       false,
+    ]);
+  });
+});
+
+describe('MACs', () => {
+  it('are six octets and back, as Buffer writes them', () => {
+    const octets6 = fc.uint8Array({ minLength: 6, maxLength: 6 });
+    fc.assert(
+      fc.property(octets6, (bytes) => {
+        const text = Buffer.from(bytes)
+          .toString('hex')
+          .replace(/..(?=.)/g, '$&:');
+        expect(macFromBytes(bytes)).toBe(text);
+        expect([...macToBytes(parseMac(text.toUpperCase()) ?? expect.fail(text))]).toEqual([...bytes]);
+      }),
+      seeded,
+    );
+    expect(() => macFromBytes(new Uint8Array(8))).toThrow('a MAC has 6 bytes, not 8');
+    expect(['02:00:00:00:00', '02:00:00:00:00:0g', '0200.0000.0001'].map(parseMac)).toEqual([
+      undefined,
+      undefined,
+      undefined,
     ]);
   });
 });
