@@ -16,6 +16,8 @@ export interface Entry extends Allocation {
   readonly claim: Claim;
   /** An address that comes free may change this. */
   readonly waits: boolean;
+  /** Why it has no address, or no second one: Events tell it once. */
+  readonly lacks?: Refusal;
 }
 
 /** A Service at work in one call. */
@@ -132,8 +134,11 @@ export function finish(job: Job): Entry {
   const unchanged = old?.seen === service && old.pool === pool && sameTexts(old.ips, ips);
   if (unchanged && old.refusal?.message === refusal?.message) return old;
   const settled = withAddresses(service, ips, pool);
-  const events = job.events;
-  if (failed !== undefined) events.push(failure(service, ips, failed));
+  const lacks = forbidden ?? failed;
+  // its own status comes back as a change, and so does whatever has no bearing on it
+  const isTold = old !== undefined && sameTexts(old.ips, ips) && sameRefusal(old.lacks, lacks);
+  const events = forbidden !== undefined && isTold ? [] : job.events;
+  if (failed !== undefined && !isTold) events.push(failure(service, ips, failed));
   if (settled !== service)
     for (const key of service.deprecatedAnnotations)
       events.push({
@@ -152,6 +157,7 @@ export function finish(job: Job): Entry {
   };
   if (pool !== undefined) answer.pool = pool;
   if (refusal !== undefined) answer.refusal = refusal;
+  if (lacks !== undefined) answer.lacks = lacks;
   return answer;
 }
 
@@ -221,6 +227,10 @@ function sameIngress(a: Service, b: Service): boolean {
     (a.ingress.length === other.length &&
       a.ingress.every(({ ip, hostname }, at) => ip === other[at]?.ip && hostname === other[at]?.hostname))
   );
+}
+
+function sameRefusal(a: Refusal | undefined, b: Refusal | undefined): boolean {
+  return a?.reason === b?.reason && a?.message === b?.message;
 }
 
 function sameTexts(a: readonly string[], b: readonly string[]): boolean {

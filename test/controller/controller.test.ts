@@ -65,14 +65,19 @@ describe('a Service', () => {
     });
   });
 
-  it('tells of a refusal once, not at each round, and again when the object changes', () => {
+  it('tells of a refusal once, not at each round, and again when it is another one', () => {
     const api = new TinyApi().put(pool('p', ['192.0.2.1/32']), service('default/a'), service('default/b'));
     const controller = start();
     const reasons = () => api.round(controller).events.map(({ service: { key }, reason }) => `${key} ${reason}`);
     expect(reasons()).toEqual(['default/a IPAllocated', 'default/b AllocationFailed']);
     expect([reasons(), reasons()]).toEqual([[], []]);
     api.edit('Service default/b', { metadata: { labels: { tier: 'front' } } });
-    expect(reasons()).toEqual(['default/b AllocationFailed']);
+    expect([reasons(), reasons()]).toEqual([[], []]);
+    api.edit('Service default/b', { metadata: { annotations: { 'metallb.io/address-pool': 'nope' } } });
+    expect([reasons(), reasons()]).toEqual([['default/b AllocationFailed'], []]);
+    // its own status that comes back, without the address, is no news
+    api.edit('Service default/a', { metadata: { annotations: { 'metallb.io/address-pool': 'nope' } } });
+    expect([reasons(), reasons(), reasons()]).toEqual([['default/a AllocationFailed'], [], []]);
   });
 
   it('keeps what is not ours: ipMode of an address that stays, conditions of others', () => {

@@ -632,3 +632,44 @@ describe('dual-stack over time', () => {
     expect(ips(allocate(snapshot(pools, [single])))).toEqual(['1.2.3.4']);
   });
 });
+
+describe('what is told of a Service that gets no address', () => {
+  const pools = [pool('b', ['1.2.3.0/31'])];
+  const told = (allocations: Allocations) => only(allocations).events.map(({ reason }) => reason);
+  const held = service('a/a', { ...had('1.2.3.0'), allocatedFromPool: 'b' });
+  const { allocatedFromPool: _, ...released } = { ...held, ingress: [] };
+
+  it('is told once: neither its own status that comes back is news, nor a change without bearing', () => {
+    const kept = allocate(snapshot(pools, [held]));
+    expect(told(kept)).toEqual([]);
+    const wish = { wantedPool: 'nope' };
+    const refused = allocate(snapshot(pools, [{ ...held, ...wish }]), kept);
+    expect(told(refused)).toEqual(['AllocationFailed']);
+    const echo = allocate(snapshot(pools, [{ ...released, ...wish }]), refused);
+    expect([told(echo), only(echo).refusal?.reason]).toEqual([[], 'unknownPool']);
+    const labels = { labels: { a: 'b' } };
+    const labelledNow = allocate(snapshot(pools, [{ ...released, ...wish, ...labels }]), echo);
+    expect(told(labelledNow)).toEqual([]);
+    // another reason is news, and so is the same one after there was an address
+    const other = allocate(snapshot(pools, [{ ...released, wantedPool: 'none' }]), labelledNow);
+    expect(told(other)).toEqual(['AllocationFailed']);
+    const served = allocate(snapshot(pools, [released]), other);
+    expect(told(served)).toEqual(['IPAllocated']);
+    expect(told(allocate(snapshot(pools, [{ ...released, wantedPool: 'none' }]), served))).toEqual([
+      'AllocationFailed',
+    ]);
+  });
+
+  it('is told once of the second address, and of what forbids any', () => {
+    const single = allocate(snapshot(pools, [service('a/a', prefer)]));
+    const status = { ...prefer, ...had('1.2.3.0'), allocatedFromPool: 'b' };
+    const echo = allocate(snapshot(pools, [service('a/a', status)]), single);
+    expect([told(echo), only(echo).ips]).toEqual([['AdditionalAssignFailed'], ['1.2.3.0']]);
+    expect(told(allocate(snapshot(pools, [service('a/a', { ...status, labels: { a: 'b' } })]), echo))).toEqual([]);
+    const forbidden = { ...held, familyPolicy: 'RequireDualStack' } as const;
+    const cleared = allocate(snapshot(pools, [forbidden]));
+    expect(told(cleared)).toEqual(['not enough clusterips']);
+    const back = { ...released, familyPolicy: 'RequireDualStack' } as const;
+    expect(told(allocate(snapshot(pools, [back]), cleared))).toEqual([]);
+  });
+});
