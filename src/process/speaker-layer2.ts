@@ -9,7 +9,7 @@ import type { Tell } from '../k8s/report.ts';
 import { SpeakerPods } from '../k8s/speaker-pods.ts';
 import type { LinksReport } from '../links.ts';
 import type { Layer2Counts } from '../observe/layer2-metrics.ts';
-import type { Plan } from '../plan/plan.ts';
+import type { Plan, ServicePlan } from '../plan/plan.ts';
 import type { Service, ServiceKey } from '../plan/snapshot.ts';
 import { eventOf, Layer2, type Layer2Grounds, type Layer2Warning } from './layer2.ts';
 import { isSilent } from './layer2-view.ts';
@@ -48,8 +48,12 @@ export interface SpeakerLayer2Options {
 
 /** From a report of the packet thread to a look at all of it. */
 const LOOK_AFTER_MS = 500;
-/** From the start until it is known which addresses this node has again: it listens for a second, and others may go first. */
-const SETTLE_MS = 4_000;
+/**
+ * From the start until it is known which addresses this node has again: it listens for a second, and others may go first.
+ * At least so long, and at most so long while there are some that nobody is heard answering for.
+ */
+const SETTLE_MS = { least: 4_000, most: 15_000 } as const;
+const LOOK_AGAIN_MS = 500;
 
 export class SpeakerLayer2 {
   readonly #options: SpeakerLayer2Options;
@@ -100,11 +104,17 @@ export class SpeakerLayer2 {
     this.#options.packets.wantLayer2(wanted);
     if (this.#isSettled || this.#settling !== undefined) return;
     if (wanted === undefined) this.#isSettled = grounds.config !== undefined;
-    else
-      this.#settling = setTimeout(() => {
-        this.#isSettled = true;
-        this.#options.servedChanged();
-      }, SETTLE_MS).unref();
+    else this.#settle(SETTLE_MS.least, SETTLE_MS.most);
+  }
+
+  #settle(afterMs: number, leftMs: number): void {
+    this.#settling = setTimeout(() => {
+      const isWaiting = (plan: ServicePlan) =>
+        'withheld' in plan.layer2 && plan.layer2.withheld.reason === 'notYetClaimed';
+      this.#isSettled = leftMs <= afterMs || ![...this.services.values()].some(isWaiting);
+      if (this.#isSettled) this.#options.servedChanged();
+      else this.#settle(LOOK_AGAIN_MS, leftMs - afterMs);
+    }, afterMs).unref();
   }
 
   /** A report of the packet thread. Who else is there is looked at some time after something changed, once. */
