@@ -15,13 +15,16 @@ export class Fields {
   readonly path: string;
   readonly #object: Readonly<Record<string, unknown>>;
   readonly #unknown: string[];
+  readonly #nulls: 'wrong' | 'absent';
   readonly #asked = new Set<string>();
 
-  constructor(value: unknown, path: string, unknown: string[]) {
+  /** `nulls`: an API server takes some of them, in lists and maps of built-in kinds, for fields that are not there. */
+  constructor(value: unknown, path: string, unknown: string[], nulls: 'wrong' | 'absent' = 'wrong') {
     if (!isObject(value)) refuse('schema', `${path}: must be an object, not ${typeName(value)}`, path);
     this.#object = value;
     this.path = path;
     this.#unknown = unknown;
+    this.#nulls = nulls;
   }
 
   at(name: string): string {
@@ -93,7 +96,8 @@ export class Fields {
     if (value === undefined) return {};
     const path = this.at(name);
     if (!isObject(value)) return this.#wrong(name, 'a map of strings', value);
-    const entries = Object.entries(value).map(([key, item]) =>
+    const given = Object.entries(value).filter(([, item]) => !this.#isAbsent(item));
+    const entries = given.map(([key, item]) =>
       typeof item === 'string'
         ? ([key, item] as const)
         : refuse('schema', `${path}.${key}: must be a string, not ${typeName(item)}`, `${path}.${key}`),
@@ -108,13 +112,13 @@ export class Fields {
   /** Refuses an object without these fields. */
   require(...names: readonly string[]): void {
     for (const name of names) {
-      if (this.#object[name] === undefined) refuse('schema', `${this.at(name)}: Required value`, this.at(name));
+      if (!this.has(name)) refuse('schema', `${this.at(name)}: Required value`, this.at(name));
     }
   }
 
   /** Whether the field is there; to look is not to ask for it. */
   has(name: string): boolean {
-    return this.#object[name] !== undefined;
+    return !this.#isAbsent(this.#object[name]);
   }
 
   /** Fields that are known and not looked at. */
@@ -131,11 +135,15 @@ export class Fields {
   #take(name: string, schemaDefault?: unknown): unknown {
     this.#asked.add(name);
     const value = Object.hasOwn(this.#object, name) ? this.#object[name] : undefined;
-    return value === undefined || (value === null && schemaDefault !== undefined) ? schemaDefault : value;
+    return this.#isAbsent(value) || (value === null && schemaDefault !== undefined) ? schemaDefault : value;
+  }
+
+  #isAbsent(value: unknown): boolean {
+    return value === undefined || (value === null && this.#nulls === 'absent');
   }
 
   #nested<T>(value: unknown, path: string, read: (fields: Fields) => T): T {
-    const fields = new Fields(value, path, this.#unknown);
+    const fields = new Fields(value, path, this.#unknown, this.#nulls);
     const result = read(fields);
     fields.end();
     return result;

@@ -35,7 +35,8 @@ export function readService(object: ApiObject, options: ReadOptions = {}): Servi
     return {
       ...{ key: `${namespace}/${name}`, namespace, name },
       ...(top.object('metadata', readMetadata) ?? { labels: {} }),
-      ...(top.object('spec', (spec) => readSpec(spec, options)) ?? readSpec(new Fields({}, 'spec', []), options)),
+      ...(top.object('spec', (spec) => readSpec(spec, options)) ??
+        readSpec(new Fields({}, 'spec', [], 'absent'), options)),
       ...readAnnotations(annotations),
       ingress: top.object('status', (status) => status.object('loadBalancer', readIngress)) ?? [],
     };
@@ -82,7 +83,7 @@ export function readNode(object: ApiObject): Node | Invalidity {
 
 function read<T extends object>(object: ApiObject, reader: (top: Fields) => T): T | Invalidity {
   const done = attempt(() =>
-    about(object.kind, object.metadata.name, () => reader(new Fields(withoutNulls(object), '', []))),
+    about(object.kind, object.metadata.name, () => reader(new Fields(object, '', [], 'absent'))),
   );
   return 'value' in done ? done.value : done;
 }
@@ -102,21 +103,6 @@ function placeOf({ apiVersion, kind, metadata }: ApiObject, metallb: string): st
 export function identityOf(object: ApiObject, metallb: string): string {
   const group = object.apiVersion.replace(/\/?[^/]*$/, '');
   return `${group} ${object.kind} ${placeOf(object, metallb)} ${object.metadata.name}`;
-}
-
-/** The API server leaves some empty lists as null. Few objects have any: the others are not copied. */
-function withoutNulls(value: unknown): unknown {
-  if (!holdsNull(value)) return value;
-  if (Array.isArray(value)) return value.map(withoutNulls);
-  if (typeof value !== 'object' || value === null) return value;
-  const given = Object.entries(value).filter(([, item]) => item !== null);
-  return Object.fromEntries(given.map(([name, item]) => [name, withoutNulls(item)]));
-}
-
-function holdsNull(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return value === null;
-  for (const name in value) if (holdsNull((value as Readonly<Record<string, unknown>>)[name])) return true;
-  return false;
 }
 
 function labelsOf(top: Fields): Labels {

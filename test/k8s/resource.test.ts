@@ -142,6 +142,8 @@ describe('a Service', () => {
       'spec.ports[0].port: spec.ports[0].port: must be an integer from 1 to 65535, not 70000',
     ],
     [{ ports: [{}] }, 'spec.ports[0].port: spec.ports[0].port: Required value'],
+    [{ ports: [{ port: null }] }, 'spec.ports[0].port: spec.ports[0].port: Required value'],
+    [{ ports: [null] }, 'spec.ports[0]: spec.ports[0]: must be an object, not null'],
     [{ type: 7 }, 'spec.type: spec.type: must be a string, not a number'],
     [{ selector: { app: 1 } }, 'spec.selector.app: spec.selector.app: must be a string, not a number'],
     [
@@ -172,6 +174,8 @@ describe('a Service', () => {
       { loadBalancer: null },
     );
     expect(good(read)).toMatchObject({ selector: {}, ports: [], clusterFamilies: [], ingress: [] });
+    const within = serviceWith({ selector: { app: null, tier: 'web' }, ports: [{ port: 80, protocol: null }] });
+    expect(good(within)).toMatchObject({ selector: { tier: 'web' }, ports: [{ port: 80, protocol: 'TCP' }] });
   });
 });
 
