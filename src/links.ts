@@ -3,10 +3,11 @@
 // io/packet-thread and by simulations, both of which hand over all that has arrived before they give a tick.
 
 import { isClaim } from './l2/claim.ts';
+import { isIpv4 } from './links/echo-frame.ts';
 import { giveOwner, giveResponder, lanDueAt, tickLan } from './links/lan.ts';
 import { followKeys, followLans, forgetLans } from './links/lans.ts';
 import { followMesh, heardOn, onMeshDatagram } from './links/mesh.ts';
-import { followPeers, haveLeft, leavePeers, onPeerDatagram, tickPeers } from './links/peers.ts';
+import { followPeers, haveLeft, leavePeers, onPeerDatagram, onPeerFrame, tickPeers } from './links/peers.ts';
 import type { Effects, LinksEffect, LinksEvent } from './links/report.ts';
 import { onSocket, renew, reopen } from './links/socket.ts';
 import { hearSpeaker } from './links/speakers.ts';
@@ -56,6 +57,10 @@ export function step(links: Links, event: LinksEvent, tick: Tick): Step<Links, L
       onDatagram(links, event, tick, effects);
       break;
     case 'frame': {
+      if (isIpv4(event.bytes)) {
+        onPeerFrame(links.peers, event.link, event.bytes, tick, effects);
+        break;
+      }
       const lan = links.lans.get(event.link);
       if (lan?.serving !== undefined) giveResponder(links, lan, { on: 'frame', bytes: event.bytes }, tick, effects);
       break;

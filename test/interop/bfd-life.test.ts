@@ -4,7 +4,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { peerSpec, type Route, startBirdOn, startFrrOn } from './bfd-paths.ts';
 import { gateways, node } from './lab.ts';
-import { bfdProfile, bgpPeer, cluster, passwordSecret, ROUTE as VIP_ROUTE } from './manifests.ts';
+import { bfdProfile, bgpPeer, cluster, passwordSecret, pool, ROUTE as VIP_ROUTE } from './manifests.ts';
 import { throughout, until } from './process.ts';
 import { untilGone, untilPaths, untilUp } from './router.ts';
 import { type Speaker, startSpeaker } from './speaker.ts';
@@ -194,6 +194,32 @@ stories('the life of a BFD session', ['FRR', 'BIRD'], () => {
     speaker.start();
     await untilPaths(router, VIP_ROUTE.ipv4, ([path]) => path?.stale === false, 30_000);
     expect(changes.log()).not.toContain('Deleted 203.0.113.10');
+  });
+
+  it('echoes with FRR come back on both sides, and their loss takes the session down', async () => {
+    const lines = ['echo-mode', 'echo transmit-interval 60', 'echo receive-interval 60'];
+    const router = await startFrrOn(lab, ROUTE, { lines });
+    // not with addresses of IPv6
+    const speaker = speakerWith({ echoMode: true, echoInterval: 60 }, [pool(['203.0.113.0/24'])]);
+    await untilUp(router, US);
+    await speaker.untilBfd('tor');
+    await until('ours come back', async () => ((await speaker.bfd('tor')).counters?.echoesReceived ?? 0) > 20);
+    const came = await until("FRR's come back", async () => {
+      const { 'echo-packet-input': input = 0 } = await router.bfdCounters(US);
+      return input > 20 && input;
+    });
+    expect(came).toBeGreaterThan(20);
+    await throughout('up', 2_000, async () => (await speaker.bfd('tor')).state === 'Up');
+    // the router passes no echo on, and nothing else changes
+    lab.run('r', [
+      'nft',
+      'add table inet cut; add chain inet cut pass { type filter hook forward priority 0; }; add rule inet cut pass udp dport 3785 drop',
+    ]);
+    try {
+      await until('the session fails', async () => ((await speaker.bfd('tor')).counters?.downEvents ?? 0) > 0, 3_000);
+    } finally {
+      lab.run('r', ['nft', 'delete table inet cut']);
+    }
   });
 
   it('two of ours are strict with each other: no session before BFD is up', async () => {

@@ -1,9 +1,9 @@
-// Sessions that flap, and the Echo function: what the owner of sessions adds to them.
+// Sessions that flap: what the owner of sessions adds to them.
 
 import { describe, expect, it } from 'vitest';
-import { datagrams, PARAMETERS, pair, sessions, stateOf, to, told, view } from './pair.ts';
+import { PARAMETERS, sessions, stateOf, to, told, view } from './pair.ts';
 import type { Host } from './world.ts';
-import { ip, port, World } from './world.ts';
+import { port, World } from './world.ts';
 
 /** One host with sessions to two others; `flap` kills the first of these for a moment. */
 function flapping() {
@@ -69,64 +69,5 @@ describe('a session that fails three times in a minute', () => {
     other.world.kill(other.c);
     other.world.run(500);
     expect(stateOf(other.world, other.a, 'b')).toBe('Up');
-  });
-});
-
-describe('the Echo function', () => {
-  const echo = { transmitMs: 100, receiveMs: 100 };
-  const echoing = (forA = {}) => {
-    const parameters = { ...PARAMETERS, detectMult: 20, echo };
-    return pair(3, { parameters, ...forA }, { parameters });
-  };
-  const echoes = (host: Host) => datagrams(host).filter(({ to: { port: at } }) => at === 3785);
-
-  it('sends to the peer with TTL 255, is sent back with 254, and keeps both sides alive', () => {
-    const { world, a, b } = echoing();
-    world.run(6_000);
-    const counters = view(world, a).sessions[0]?.session?.counters;
-    expect(counters?.echoesSent).toBeGreaterThan(30);
-    expect(counters?.echoesReceived).toBeGreaterThan((counters?.echoesSent ?? 0) - 3);
-    expect(new Set(echoes(b).map(({ ttl }) => ttl))).toEqual(new Set([255, 254]));
-    expect(a.sockets.get('bfd/3785/ipv4/eth0')?.options).toMatchObject({ port: 3785, device: 'eth0' });
-    expect(stateOf(world, a, 'b')).toBe('Up');
-  });
-
-  it('that stops coming back takes the session down, though control packets go on', () => {
-    const { world, a, b } = echoing();
-    world.run(6_000);
-    world.break(b, 'bfd/3785/ipv4/eth0', 'ENETDOWN');
-    world.refuses = (host, name) => (host === b && name.startsWith('bfd/3785') ? 'EADDRINUSE' : undefined);
-    world.run(2_500);
-    const failures = [a, b].flatMap((host) =>
-      told(host, 'bfd-state').filter((each) => 'failure' in each && each.failure),
-    );
-    expect(failures.some((each) => 'because' in each && each.because === 'echo-failed')).toBe(true);
-  });
-
-  it('is nobody’s but the peer’s: others are sent nothing back, and are counted', () => {
-    const { world, a } = echoing();
-    world.run(6_000);
-    const before = echoes(a).filter(({ ttl }) => ttl === 254).length;
-    const datagram = {
-      socket: 'bfd/3785/ipv4/eth0',
-      to: ip('192.0.2.1'),
-      link: 'eth0',
-      bytes: new Uint8Array(8),
-    } as const;
-    world.give(a, { on: 'datagram', ...datagram, from: { address: ip('192.0.2.9'), port: 3785 }, ttl: 255 });
-    world.give(a, { on: 'datagram', ...datagram, from: { address: ip('192.0.2.2'), port: 3785 }, ttl: 254 });
-    expect(view(world, a).bfdDrops).toEqual({ echo: 2 });
-    expect(echoes(a).filter(({ ttl }) => ttl === 254).length).toBe(before);
-  });
-
-  it('ends with the parameters, and its socket is closed', () => {
-    const { world, a } = echoing();
-    world.run(6_000);
-    world.want(a, sessions({ b: to('192.0.2.2', { parameters: { ...PARAMETERS, detectMult: 20 } }) }));
-    expect([...a.sockets.keys()].some((name) => name.startsWith('bfd/3785'))).toBe(false);
-    const before = echoes(a).length;
-    world.run(2_000);
-    expect(echoes(a).length).toBe(before);
-    expect(stateOf(world, a, 'b')).toBe('Up');
   });
 });

@@ -3,6 +3,7 @@
 // before a tick. Plain hosts (a gateway, a client, a stranger) have no machine and answer for their addresses.
 
 import * as arp from '../../src/l2/arp.ts';
+import { encodeUdp, isIpv4 } from '../../src/links/echo-frame.ts';
 import type { LinksWanted } from '../../src/links/wanted.ts';
 import type { Links, LinksEffect, LinksEvent, LinksReport } from '../../src/links.ts';
 import { createLinks, dueAt, step } from '../../src/links.ts';
@@ -170,6 +171,14 @@ export class World {
       case 'frames-open':
         this.#opened(host, effect.link, unopenable(host, { device: effect.link }), () => host.frames.add(effect.link));
         break;
+      case 'echo-open': {
+        const name = `echo/${effect.link}`;
+        this.#opened(host, name, unopenable(host, { device: effect.link }), () => host.frames.add(name));
+        break;
+      }
+      case 'echo-close':
+        host.frames.delete(`echo/${effect.link}`);
+        break;
       case 'udp-close':
         host.sockets.delete(effect.socket);
         break;
@@ -180,7 +189,7 @@ export class World {
         this.#datagram(host, effect);
         break;
       case 'frame-send':
-        if (host.frames.has(effect.link)) this.transmit(host, effect.link, effect.bytes);
+        if (host.frames.has(socketFor(effect.bytes, effect.link))) this.transmit(host, effect.link, effect.bytes);
         break;
       case 'group-join':
         host.groups.add(`${effect.link} ${effect.group}`);
@@ -246,7 +255,7 @@ export class World {
       this.agenda.add(this.#arrival(host, to), () => {
         if (!to.powered) return;
         this.#kernelAnswers(to, port, bytes);
-        if (to.frames.has(port.name)) this.give(to, { on: 'frame', link: port.name, bytes });
+        if (to.frames.has(socketFor(bytes, port.name))) this.give(to, { on: 'frame', link: port.name, bytes });
       });
     }
   }
@@ -309,6 +318,7 @@ export class World {
     },
   ): void {
     this.agenda.add(this.#arrival(sender, host), () => {
+      this.#controlFrame(sender, host, at, hop);
       for (const [socket, { options, port }] of host.sockets) {
         const bound = options.device === undefined || options.device === at.name || options.device === at.master?.name;
         if (port !== hop.to.port || options.family !== familyOf(hop.to.address) || !bound) continue;
@@ -327,6 +337,26 @@ export class World {
         return;
       }
     });
+  }
+
+  /** BFD's control packets come as frames too where echoes are listened for. */
+  #controlFrame(
+    sender: Host,
+    host: Host,
+    at: Port,
+    {
+      from,
+      to,
+      ttl,
+      bytes,
+    }: { from: { address: Ip }; to: { address: Ip; port: number }; ttl: number; bytes: Uint8Array },
+  ): void {
+    const sourceMac = sender.ports.find((each) => has(each, from.address))?.mac;
+    const destinationMac = at.mac;
+    if (to.port !== 3784 || familyOf(to.address) === 'ipv6' || !host.frames.has(`echo/${at.name}`)) return;
+    if (sourceMac === undefined || destinationMac === undefined) return;
+    const ends = { sourceMac, destinationMac, source: from.address, destination: to.address, port: to.port };
+    this.give(host, { on: 'frame', link: at.name, bytes: encodeUdp({ ...ends, ttl, bytes }) });
   }
 
   // ---- time
@@ -355,6 +385,11 @@ export class World {
     }
     this.now = until;
   }
+}
+
+/** Name of the socket that a frame goes out and comes in by. */
+function socketFor(bytes: Uint8Array, link: string): string {
+  return isIpv4(bytes) ? `echo/${link}` : link;
 }
 
 /** What the kernel says to a socket on a device or an address that is not there. */
