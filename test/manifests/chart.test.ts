@@ -42,6 +42,15 @@ describe.skipIf(findTool('helm') === undefined)('the chart (needs helm)', () => 
     expect(speakerOf(plain).containers[0]?.image).toBe(`fairway/speaker:${version}`);
   });
 
+  it('needs the Kubernetes that the guide says, and helm refuses an older one', () => {
+    const guide = readFileSync(join(MANIFESTS, '../docs/install.md'), 'utf8');
+    const [, oldest] = /It needs Kubernetes (1\.\d+) or later/.exec(guide) ?? [];
+    const [, minor = 0] = (oldest ?? '').split('.').map(Number);
+    const template = (version: string) => run('helm', ['template', 'metallb', folder, '--kube-version', version]);
+    expect(() => template(`1.${minor - 1}.9`)).toThrow('incompatible with Kubernetes');
+    expect(template(`1.${minor}.0-gke.1`)).toContain('kind: DaemonSet');
+  });
+
   it('has the objects of the plain manifests under its own names, and nothing else', () => {
     const renamed = (key: string): string =>
       key

@@ -1,6 +1,6 @@
 // The overlays, as kustomize builds them: what each changes in the base. Skipped without kustomize.
 
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { describe, expect, it } from 'vitest';
@@ -26,6 +26,15 @@ describe.skipIf(findTool('kustomize') === undefined)('overlays (need kustomize)'
   it('are all told of here', () => {
     const names = ['bgp-listen', 'bgp-only', 'layer2-only', 'networkpolicies', 'prometheus'];
     expect(readdirSync(join(MANIFESTS, 'overlays')).toSorted()).toEqual(names);
+  });
+
+  it('with admission policies, which older servers do not have, are said to need Kubernetes 1.30', () => {
+    const guide = readFileSync(join(MANIFESTS, '../docs/install.md'), 'utf8').split('\n');
+    for (const name of readdirSync(join(MANIFESTS, 'overlays'))) {
+      const isPolicy = kustomized(`overlays/${name}`).some(({ kind }) => kind === 'ValidatingAdmissionPolicy');
+      const row = guide.find((line) => line.startsWith(`| \`${name}\` |`));
+      expect([name, row?.includes('Kubernetes 1.30')]).toEqual([name, isPolicy]);
+    }
   });
 
   it('bgp-only: a speaker that is nobody and has no capability, and L2Advertisements refused', () => {
