@@ -86,6 +86,8 @@ export class Lease {
     while (!signal.aborted) {
       const began = clock.now();
       await this.#round(signal);
+      // a conflict is another replica at work: until we know who leads, both may
+      if (this.#renewedAt !== undefined && this.#seen === undefined) await this.#round(signal);
       const [low, high] = LOOK_SHARE;
       const share = this.#renewedAt === undefined ? low + (high - low) * clock.random() : 1;
       await clock.sleep(Math.max(0, began + RETRY_MS * share - clock.now()), signal);
@@ -122,7 +124,6 @@ export class Lease {
       tell({ is: 'leading-alone', text: `${fault.message}; until then only one replica may run` });
     }
     if (this.#renewedAt !== undefined && clock.now() - this.#renewedAt >= RENEW_MS) this.#renewedAt = undefined;
-    // a conflict is another replica at work
     if (fault.status === 409) this.#seen = undefined;
     else if (this.#told !== String(fault.status) && !this.#alone) {
       this.#told = String(fault.status);

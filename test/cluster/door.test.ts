@@ -300,7 +300,7 @@ describe.skipIf(lacking.length > 0)(lacking.length === 0 ? title : `${title} (sk
       const api = await account('leaseless');
       const lease = new Lease({ api, namespace: NS, name: 'l', identity: 'x', tell, changed: () => undefined });
       running.push(lease.run(ends.signal));
-      await until('it leads', () => lease.leads());
+      await until('it leads', () => lease.leads(), 30_000);
       expect(told('leading-alone')[0]).toMatchObject({
         text: `system:serviceaccount:${NS}:leaseless has no right to get leases.coordination.k8s.io "l" in namespace ${NS}: grant it (RBAC); until then only one replica may run`,
       });

@@ -153,6 +153,37 @@ clusterStories('controllers in trouble', [], () => {
     await throughout('the old one stays silent', 2_000, () => !writers().has(first));
   }, 120_000);
 
+  it('two lead at once, for another was given the lease by force: no address twice, and the one that lost it falls silent', async () => {
+    await freshPool();
+    const first = await leader(cluster);
+    const { holderIdentity } = (await cluster.api.read<LeaseObject>(LEASE)).spec;
+    daemon(first).signal('SIGSTOP');
+    const second = await untilAnotherLeads(cluster, first, 30_000);
+    daemon(first).signal('SIGCONT');
+    const many = flood(600);
+    const created = each(many, (object) => cluster.api.create(object));
+    const given = async () => (await services(cluster)).filter((service) => ipsOf(service).length > 0).length;
+    await until('the second is at work', async () => (await given()) > 50, 30_000);
+    // it sleeps for less time than it may believe in its lease, and wakes up with writes that it wants
+    daemon(second).signal('SIGSTOP');
+    const losses = (): number => daemon(second).log().split('"notLeading"').length;
+    const before = losses();
+    await cluster.api.patch(LEASE, { spec: { holderIdentity } });
+    const now = await given();
+    await until('the first is at work', async () => (await given()) > now + 20, 8_000);
+    daemon(second).signal('SIGCONT');
+    await until('the second knows', () => losses() > before, 5_000);
+    await throughout('what it had asked for ends', 1_000, () => true);
+    const audit = new Audit(cluster);
+    await created;
+    await untilAllDistinct(cluster, many.length);
+    const more = flood(20, many.length);
+    await each(more, (object) => cluster.api.create(object));
+    await untilAllDistinct(cluster, many.length + more.length);
+    const writers = audit.writes().filter(({ resource }) => resource === 'services/status');
+    expect(new Set(writers.map(({ pod }) => pod))).toEqual(new Set([first]));
+  }, 180_000);
+
   it('a replica whose clock is an hour ahead neither takes the lead nor harms it', async () => {
     const pods = (await podsOf(cluster, 'controller')).map(({ metadata }) => metadata.name);
     const leading = await leader(cluster);

@@ -161,8 +161,10 @@ describe('a lease', () => {
     await settle();
     const { metadata } = door.fake.get(LEASE_PATH, 'metallb-system/metallb-controller') as Json;
     const theirs = { holderIdentity: 'thief', leaseDurationSeconds: 15, renewTime: microTime(new Date(0)) };
+    const from = door.clock.now();
     door.fake.put(LEASE_PATH, { metadata, spec: theirs });
     await watch('a sees it', () => a.changes.length === 2, a);
+    expect(door.clock.now() - from).toBeLessThanOrEqual(2_100);
     expect(a.lease.holder).toBe('thief');
     expect(spec()).toMatchObject(theirs);
   });
