@@ -5,7 +5,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
-import { until } from '../interop/process.ts';
+import { throughout, until } from '../interop/process.ts';
 import type { KubeObject } from './api.ts';
 import { MANIFESTS, placeOf, readManifests, SYSTEM } from './cluster.ts';
 import type { Pod } from './container.ts';
@@ -26,6 +26,15 @@ type Found = readonly {
   readonly metric: Readonly<Record<string, string>>;
   readonly value: readonly [number, string];
 }[];
+
+interface Rules extends KubeObject {
+  readonly spec: {
+    readonly groups: readonly { readonly rules: readonly { readonly alert: string; readonly expr: string }[] }[];
+  };
+}
+
+const [alerts] = readManifests(join(MANIFESTS, 'overlays/prometheus/rules.yaml')) as unknown as readonly Rules[];
+const rules = (alerts?.spec.groups ?? []).flatMap((group) => group.rules);
 
 const ipOf = (pod: Pod): string => (pod as Pod & { status: { podIP: string } }).status.podIP;
 
@@ -114,8 +123,19 @@ clusterStories(absent.length === 0 ? title : `${title} (skipped: no ${absent.joi
       20_000,
     );
     expect(value('max by (pool) (metallb_allocator_addresses_in_use_total{pool="scraped"})')).toBe('0');
-    expect(value('max(metallb_k8s_client_config_loaded_bool)')).toBe('1');
-    expect(value('max(metallb_k8s_client_config_stale_bool)')).toBe('0');
+    const everyProcess = PODS.controller + PODS.speaker;
+    const values = (name: string) => query(name).map((series) => series.value[1]);
+    await until('all know', () => values('metallb_k8s_client_config_loaded_bool').length === everyProcess, 20_000);
+    expect(values('metallb_k8s_client_config_stale_bool')).toEqual(Array(everyProcess).fill('0'));
+  });
+
+  it('and no alert is raised: not about the controller that stands by either', async () => {
+    expect(rules).toHaveLength(7);
+    const firing = () => rules.filter(({ expr }) => query(expr).length > 0).map(({ alert }) => alert);
+    await throughout('all are silent', 3_000, () => {
+      if (firing().length > 0) throw new Error(firing().join());
+      return true;
+    });
   });
 
   it.each(Object.keys(PODS))('and promtool can read all of the %s’s metrics', async (component) => {
