@@ -8,7 +8,7 @@ import { openCluster } from '../k8s/cluster.ts';
 import { ControllerProcess, type ControllerProcessOptions } from '../process/controller-process.ts';
 import type { Flags } from './go-flags.ts';
 import { readSocketAddress } from './options.ts';
-import { given, namespaceOf, PROCESS_FLAGS, readProcessFlags, tlsOf } from './process-flags.ts';
+import { given, namespaceOf, PROCESS_FLAGS, readBgpType, readProcessFlags, tlsOf } from './process-flags.ts';
 import { VERSION } from './version.ts';
 
 const LEAVE_MS = 8_000;
@@ -63,6 +63,9 @@ async function run(argv: readonly string[]): Promise<void> {
   const flags = readProcessFlags('controller', CONTROLLER_FLAGS, argv);
   const log = createLog(flags['log-level'] as LogLevel);
   dieLoudly(log, () => []);
+  const strange = strangeMode(process.env['METALLB_BGP_TYPE']);
+  if (strange !== undefined)
+    log.warn({ op: 'startup', error: strange }, 'a mode that is unknown: what it forbids is not checked');
   let controller: ControllerProcess;
   try {
     const { kubeconfig } = flags;
@@ -118,5 +121,15 @@ export function optionsOf(flags: ControllerFlags, clusterNamespace: string | und
 
 /** Unknown modes have no checks, as in MetalLB's controller. */
 function bgpTypeOf(text: string | undefined): BgpType {
-  return text === 'native' || text === 'frr' || text === 'frr-k8s' ? text : 'unset';
+  return strangeMode(text) === undefined ? readBgpType(text) : 'unset';
+}
+
+/** What is wrong with `METALLB_BGP_TYPE`; a speaker does not start with it. */
+function strangeMode(text: string | undefined): string | undefined {
+  try {
+    readBgpType(text);
+    return undefined;
+  } catch (fault) {
+    return (fault as Error).message;
+  }
 }

@@ -46,4 +46,18 @@ describe('fairway controller', () => {
       error: expect.stringContaining('cannot read the kubeconfig'),
     });
   });
+
+  it('warns of a mode that it does not know, whose checks it cannot make', () => {
+    const linesWith = (mode: string) =>
+      call([], { ...KUBECONFIG, METALLB_BGP_TYPE: mode })
+        .stdout.trim()
+        .split('\n');
+    const [first = '', ...others] = linesWith('FRR');
+    expect(JSON.parse(first)).toMatchObject({
+      level: 'warn',
+      error: 'METALLB_BGP_TYPE is "FRR", not native, frr or frr-k8s',
+    });
+    expect(others).toHaveLength(1);
+    for (const mode of ['', 'native', 'frr', 'frr-k8s']) expect(linesWith(mode)).toHaveLength(1);
+  });
 });
