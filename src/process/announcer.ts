@@ -102,11 +102,13 @@ export class Announcer {
     this.#counts.updates++;
     this.#tellOfConfiguration(before?.configuration, now.configuration);
     for (const config of now.plan.peers) this.#peers.set(config.name, config);
-    for (const line of linesOfPlan(before?.plan, now.plan)) this.#say(line);
     // nothing is dialled or accepted before a first configuration (RFC 4724 §4.1: nor any End-of-RIB sent)
-    if (now.configuration.config === undefined) return;
-    if (now.plan !== before?.plan) this.#handle({ on: 'plan', plan: now.plan, listen: this.#listen });
-    this.packets.wantSessions(now.plan.bfd);
+    if (now.configuration.config !== undefined) {
+      if (now.plan !== before?.plan) this.#handle({ on: 'plan', plan: now.plan, listen: this.#listen });
+      this.packets.wantSessions(now.plan.bfd);
+    }
+    // routes go before words
+    for (const line of linesOfPlan(before?.plan, now.plan)) this.#say(line);
   }
 
   /**
