@@ -27,20 +27,26 @@ export function peerSpec(route: Route, more: object = {}): object {
   return { myASN: 64501, peerASN: 64512, peerAddress: routerOf(route), bfdProfile: 'fast', ...multi, ...more };
 }
 
-function optionsOn({ hops, family }: Route, peer: Pick<RouterPeer, 'extra' | 'gracefulRestart'>): RouterOptions {
+function optionsOn(
+  { hops, family }: Route,
+  { as = 64512, ...peer }: Pick<RouterPeer, 'extra' | 'gracefulRestart'> & Pick<BfdLines, 'as'>,
+): RouterOptions {
   const local = hops === 'single' ? ROUTER[family] : CLIENT[family];
   const base = { address: node(1)[family], as: 64501, families: [family], local, holdTime: 90 } as const;
   return {
-    as: 64512,
+    as,
     place: hops === 'single' ? 'r' : 'c',
     routerId: ROUTER.ipv4,
-    peers: [{ ...base, ...peer, ...(hops === 'multi' && { multihop: 2 }) }],
+    // iBGP has as many hops as it takes
+    peers: [{ ...base, ...peer, ...(hops === 'multi' && as !== base.as && { multihop: 2 }) }],
   };
 }
 
 export interface BfdLines {
   /** Within FRR's `profile`, or within BIRD's `interface` and `multihop`. */
   readonly lines?: readonly string[];
+  /** The router's; 64512 unless told, ours is 64501. */
+  readonly as?: number;
   readonly gracefulRestart?: true;
   /** How BIRD's BGP takes it; `bfd on;` unless told. */
   readonly bfd?: string;

@@ -71,6 +71,50 @@ stories('BFD with FRR', ['FRR'], () => {
   });
 });
 
+stories('BFD with FRR, by the kind of session', ['FRR'], () => {
+  const lab = useLab(1);
+
+  it('iBGP with a router on no subnet of the node runs over several hops, as FRR has it', async () => {
+    const route: Route = { name: '', hops: 'multi', family: 'ipv4' };
+    const router = await startFrrOn(lab, route, { as: 64501 });
+    const spec = peerSpec(route, { peerASN: 64501, ebgpMultiHop: false });
+    const speaker = startSpeaker(lab, 'n1', [...cluster(), bfdProfile('fast'), bgpPeer('tor', spec)]);
+    await untilUp(router, node(1).ipv4);
+    expect((await speaker.untilBfd('tor')).hops).toBe('multi');
+    expect((await router.bfdPeer(node(1).ipv4)).multihop).toBe(true);
+  });
+
+  it('iBGP with one on a subnet of the node runs over one', async () => {
+    const route: Route = { name: '', hops: 'single', family: 'ipv4' };
+    const router = await startFrrOn(lab, route, { as: 64501 });
+    const spec = peerSpec(route, { peerASN: 64501 });
+    const speaker = startSpeaker(lab, 'n1', [...cluster(), bfdProfile('fast'), bgpPeer('tor', spec)]);
+    await untilUp(router, node(1).ipv4);
+    expect((await speaker.untilBfd('tor')).hops).toBe('single');
+  });
+});
+
+stories(
+  'BFD in a VRF',
+  ['FRR'],
+  () => {
+    const lab = useLab(1);
+
+    it('comes up over a link of the VRF, and waits while the device is not there', async () => {
+      const route: Route = { name: '', hops: 'single', family: 'ipv4' };
+      const router = await startFrrOn(lab, route);
+      const objects = [...cluster(), bfdProfile('fast'), bgpPeer('tor', peerSpec(route, { vrf: 'red' }))];
+      const speaker = startSpeaker(lab, 'n1', objects);
+      await until('it waits', async () => (await speaker.bfd('tor')).waiting === 'the VRF device is not there');
+      lab.ip('n1', 'link add red type vrf table 10', 'link set red up', 'link set eth0 master red');
+      await speaker.untilBfd('tor', 'Up', 20_000);
+      await untilUp(router, node(1).ipv4);
+      expect(await speaker.get('/metrics')).toContain(`metallb_bfd_session_up{peer="${routerOf(route)}",vrf="red"} 1`);
+    });
+  },
+  ['vrf'],
+);
+
 stories('BFD with BIRD', ['BIRD'], () => {
   const lab = useLab(1);
   afterEach(() => mend(lab));
