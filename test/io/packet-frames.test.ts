@@ -173,8 +173,9 @@ describe.skipIf(cannot.length > 0)(`frames ${cannot.join(', ')}`, () => {
     expect(view.counts['frame']).toBeLessThanOrEqual(10_000);
     expect(view.mostBetweenTicks).toBeGreaterThan(200);
     expect(view.mostBetweenTicks).toBeLessThanOrEqual(256);
-    a.do(send(`02000000000b 02000000000a 0806 ${REQUEST}`));
     b.thread.want({});
+    await b.thread.view();
+    a.do(send(`02000000000b 02000000000a 0806 ${REQUEST}`));
     await b.wait('frame');
   });
 });
