@@ -304,7 +304,7 @@ describe.skipIf(lacking.length > 0)(lacking.length === 0 ? title : `${title} (sk
       expect(told('leading-alone')[0]).toMatchObject({
         text: `system:serviceaccount:${NS}:leaseless has no right to get leases.coordination.k8s.io "l" in namespace ${NS}: grant it (RBAC); until then only one replica may run`,
       });
-    });
+    }, 60_000);
   });
 
   it('patches status and annotation in one write, onto the version that was seen', async () => {

@@ -184,6 +184,26 @@ clusterStories('controllers in trouble', [], () => {
     expect(new Set(writers.map(({ pod }) => pod))).toEqual(new Set([first]));
   }, 180_000);
 
+  it('the Secret of the speakers is deleted: it is made again, and owned by the Deployment', async () => {
+    interface Secret extends KubeObject {
+      readonly metadata: KubeObject['metadata'] & {
+        readonly uid: string;
+        readonly ownerReferences?: readonly object[];
+      };
+      readonly data: { readonly secretkey: string };
+    }
+    const named = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'memberlist', namespace: SYSTEM } };
+    const made = () => cluster.api.read<Secret>(named);
+    const before = await until('it is there', made, 20_000);
+    await cluster.api.remove(named);
+    const after = await until('it is there again', async () => {
+      const secret = await made();
+      return secret.metadata.uid !== before.metadata.uid && secret;
+    });
+    expect(after.data.secretkey).not.toBe(before.data.secretkey);
+    expect(after.metadata.ownerReferences).toMatchObject([{ kind: 'Deployment', name: 'controller' }]);
+  });
+
   it('a replica whose clock is an hour ahead neither takes the lead nor harms it', async () => {
     const pods = (await podsOf(cluster, 'controller')).map(({ metadata }) => metadata.name);
     const leading = await leader(cluster);

@@ -124,8 +124,14 @@ describe('the controller', () => {
 });
 
 describe('the speaker', () => {
-  const { hostNetwork, containers, tolerations } = find<Workload>(objects, 'DaemonSet', 'speaker').spec.template.spec;
+  const { template } = find<Workload>(objects, 'DaemonSet', 'speaker').spec;
+  const { hostNetwork, containers, tolerations, volumes } = template.spec;
   const [container] = containers;
+
+  it('starts without the Secret of the speakers, which a controller makes', () => {
+    const secret = { secretName: 'memberlist', defaultMode: 420, optional: true };
+    expect(volumes).toContainEqual({ name: 'memberlist', secret });
+  });
 
   it('is on the host’s network, also on control planes, with raw sockets and nothing else', () => {
     expect(hostNetwork).toBe(true);
