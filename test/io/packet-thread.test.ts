@@ -2,11 +2,12 @@
 // descriptors, and takes the process with it when it dies. And what does not work without CAP_NET_RAW.
 
 import { spawn } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { threadEntry } from '../../src/io/packet-thread.ts';
 import { lacking } from '../interop/lacking.ts';
 import { address, B, PacketLab, Probe, udp } from './packet-lab.ts';
 import { until } from './sockets.ts';
@@ -70,6 +71,12 @@ describe.skipIf(cannot.length > 0)(`the packet thread ${cannot.join(', ')}`, () 
       a.reports.find((each) => each.report === 'event' && each.event.on === 'socket' && each.event.socket === 'two'),
     );
     if (second.report === 'event') expect(Math.abs(second.at - asked)).toBeLessThan(1_000);
+  });
+
+  it('has its entry beside the source, and as a piece of the bundle', () => {
+    expect(existsSync(threadEntry('packets'))).toBe(true);
+    const build = readFileSync(join(import.meta.dirname, '../../scripts/build.ts'), 'utf8');
+    expect(build).toContain("packets: 'src/packets.ts'");
   });
 
   it('passes the wish to leave on', async () => {

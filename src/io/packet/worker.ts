@@ -38,7 +38,9 @@ export function runPacketThread<State, Wanted, Report extends { readonly report:
   if (port === null) throw new Error('this is the entry of a thread, not of a process');
   const { wake, origin }: ThreadStart = workerData;
   const say = (message: FromThread<Report, View>): void => port.postMessage(message);
-  const clock = () => Number(process.hrtime.bigint() - origin) / 1e6;
+  // each thread's performance.now() begins with it
+  const ahead = Number(process.hrtime.bigint() - origin) / 1e6 - performance.now();
+  const clock = () => performance.now() + ahead;
   let isRunning = true;
   let reports: Report[] = [];
   const loop = new PacketLoop<State, Wanted, Report>(parts, parts.create(), wake, {
