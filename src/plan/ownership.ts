@@ -146,3 +146,34 @@ function unserved({ interfaces }: Candidacy): Refusal {
   const which = interfaces.length > 0 ? `none of the interfaces ${interfaces.join(', ')}` : 'no interface';
   return { reason: 'noInterface', message: `${which} of this node can answer` };
 }
+
+/** What is told of a Service to the API stays for so long while nobody is heard answering for it: a pause is no move. */
+export const LINGER_MS = 3_000;
+
+/** Of each Service that was announced last: as it was told, and since when it waits. */
+export type TellingMemory = Map<ServiceKey, { readonly announced: ServicePlan; since?: number; told?: ServicePlan }>;
+
+/**
+ * The Services as they are told to the API, which is slower than the LAN: one that stopped being answered for, and has no
+ * other owner, is announced for a while yet. `now`: ms of any clock; to be asked again `LINGER_MS` later.
+ */
+export function asTold(memory: TellingMemory, services: Plan['services'], now: number): Plan['services'] {
+  const lingering = new Map<ServiceKey, ServicePlan>();
+  for (const key of memory.keys()) if (!services.has(key)) memory.delete(key);
+  for (const [key, plan] of services) {
+    if ('announced' in plan.layer2) {
+      const last = memory.get(key);
+      if (last?.announced !== plan || last.since !== undefined) memory.set(key, { announced: plan });
+      continue;
+    }
+    const last = memory.get(key);
+    if (last === undefined) continue;
+    last.since = plan.layer2.withheld.reason === 'notYetClaimed' ? (last.since ?? now) : Number.NEGATIVE_INFINITY;
+    if (now - last.since >= LINGER_MS) memory.delete(key);
+    else {
+      if (last.told?.bgp !== plan.bgp) last.told = { ...plan, layer2: last.announced.layer2 };
+      lingering.set(key, last.told);
+    }
+  }
+  return lingering.size === 0 ? services : new Map([...services, ...lingering]);
+}

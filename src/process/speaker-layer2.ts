@@ -9,6 +9,7 @@ import type { Tell } from '../k8s/report.ts';
 import { SpeakerPods } from '../k8s/speaker-pods.ts';
 import type { LinksReport } from '../links.ts';
 import type { Layer2Counts } from '../observe/layer2-metrics.ts';
+import { asTold, LINGER_MS, type TellingMemory } from '../plan/ownership.ts';
 import type { Plan, ServicePlan } from '../plan/plan.ts';
 import type { Service, ServiceKey } from '../plan/snapshot.ts';
 import { eventOf, Layer2, type Layer2Grounds, type Layer2Warning } from './layer2.ts';
@@ -62,6 +63,8 @@ export class SpeakerLayer2 {
   #looking: NodeJS.Timeout | undefined;
   #settling: NodeJS.Timeout | undefined;
   #isSettled = false;
+  readonly #telling: TellingMemory = new Map();
+  #lingering: NodeJS.Timeout | undefined;
 
   /** Throws an Error that names the file of the Secret. */
   constructor(options: SpeakerLayer2Options) {
@@ -82,6 +85,17 @@ export class SpeakerLayer2 {
     return this.#layer2.services;
   }
 
+  /** As they are told to the API. */
+  told(): Plan['services'] {
+    const told = asTold(this.#telling, this.services, this.#options.clock.now());
+    if (told !== this.services)
+      this.#lingering ??= setTimeout(() => {
+        this.#lingering = undefined;
+        this.#options.servedChanged();
+      }, LINGER_MS).unref();
+    return told;
+  }
+
   get counts(): Layer2Counts {
     return this.#layer2.counts;
   }
@@ -95,6 +109,7 @@ export class SpeakerLayer2 {
     signal.addEventListener('abort', () => {
       clearTimeout(this.#looking);
       clearTimeout(this.#settling);
+      clearTimeout(this.#lingering);
     });
     await this.#memberlist?.run(signal);
   }

@@ -259,7 +259,7 @@ export class SpeakerProcess {
     if (configuration === undefined) return;
     const isWithOthers = this.#surroundings.frrK8s !== undefined;
     const objects = this.#caches.services.store.map();
-    this.#status.follow({ services: this.#layer2.services, configuration, objects, isWithOthers });
+    this.#status.follow({ services: this.#layer2.told(), configuration, objects, isWithOthers });
   }
 
   /** Who may be dialled from here; true when it is another than before. */

@@ -34,13 +34,14 @@ const listOf = (names: readonly string[]) => ({
 
 clusterStories('layer 2', [], () => {
   const cluster = useFairway(3, { prepare: async (made) => void (await made.startProxies()) });
+  // each story has Pods of its own: one that is applied while its namesake ends would go with it
   const others = (name: string) => cluster.nodes.filter((each) => each !== name);
   const announced = (name: string, ip: string) =>
     metricOf(cluster, name, `metallb_speaker_announced{service="app/web",protocol="layer2",node="${name}",ip="${ip}"}`);
 
   it('one node answers for both families, and object, Event, state and metrics say so', async () => {
     const web = loadBalancer('web', DUAL);
-    await cluster.api.apply(lanPool(), l2Advertisement('main'), web, serve('web-1', 'n1'), serve('web-2', 'n2'));
+    await cluster.api.apply(lanPool(), l2Advertisement('main'), web, serve('web-11', 'n1'), serve('web-12', 'n2'));
     await untilAddresses(cluster, web, ...BOTH);
     const owner = await untilAnswered(cluster, BOTH);
     await until(
@@ -48,7 +49,7 @@ clusterStories('layer 2', [], () => {
       () =>
         Object.keys(fetchFrom(cluster, LAN.ipv4, 20))
           .sort()
-          .join() === 'web-1,web-2',
+          .join() === 'web-11,web-12',
     );
 
     await untilL2Statuses(cluster, 'web', owner);
@@ -97,9 +98,9 @@ clusterStories('layer 2', [], () => {
       lanPool(),
       l2Advertisement('main'),
       web,
-      serve('web-1', 'n1'),
-      serve('web-2', 'n2'),
-      serve('web-3', 'n3'),
+      serve('web-21', 'n1'),
+      serve('web-22', 'n2'),
+      serve('web-23', 'n3'),
     );
     const owner = await untilAnswered(cluster, [LAN.ipv4]);
     await untilL2Statuses(cluster, 'web', owner);
@@ -123,7 +124,7 @@ clusterStories('layer 2', [], () => {
 
   it('without its L2Advertisement an address is silent, and so it is without a pod', async () => {
     const web = loadBalancer('web');
-    await cluster.api.apply(lanPool(), l2Advertisement('main'), web, serve('web-1', 'n1'));
+    await cluster.api.apply(lanPool(), l2Advertisement('main'), web, serve('web-31', 'n1'));
     const owner = await untilAnswered(cluster, [LAN.ipv4]);
     await cluster.api.remove(l2Advertisement('main'));
     await untilSilent(cluster, LAN.ipv4);
@@ -131,19 +132,19 @@ clusterStories('layer 2', [], () => {
     expect(announced(owner, LAN.ipv4)).toBeUndefined();
     await cluster.api.apply(l2Advertisement('main'));
     await untilAnswered(cluster, [LAN.ipv4]);
-    await cluster.api.remove(serve('web-1', 'n1'));
+    await cluster.api.remove(serve('web-31', 'n1'));
     await untilSilent(cluster, LAN.ipv4);
     await untilL2Statuses(cluster, 'web');
   });
 
   it('with the Local policy only a node with a pod answers; the address moves with the pod', async () => {
     const web = loadBalancer('web', { externalTrafficPolicy: 'Local' });
-    await cluster.api.apply(lanPool(), l2Advertisement('main'), web, serve('web-1', 'n2'));
+    await cluster.api.apply(lanPool(), l2Advertisement('main'), web, serve('web-41', 'n2'));
     await untilAnswered(cluster, [LAN.ipv4], ['n2']);
     await untilL2Statuses(cluster, 'web', 'n2');
-    await cluster.api.apply(serve('web-2', 'n3'));
+    await cluster.api.apply(serve('web-42', 'n3'));
     await throughout('nothing moves', 2_000, () => nodeAnswering(cluster, LAN.ipv4) === 'n2');
-    await cluster.api.remove(serve('web-1', 'n2'));
+    await cluster.api.remove(serve('web-41', 'n2'));
     await untilAnswered(cluster, [LAN.ipv4], ['n3']);
     await untilL2Statuses(cluster, 'web', 'n3');
   });
@@ -155,7 +156,7 @@ clusterStories('layer 2', [], () => {
       lanPool(),
       l2Advertisement('main', { ...onN3, interfaces: ['eth0'] }),
       web,
-      serve('web-1', 'n1'),
+      serve('web-51', 'n1'),
     );
     await untilAnswered(cluster, [LAN.ipv4], ['n3']);
     await untilL2Statuses(cluster, 'web', 'n3');
@@ -177,7 +178,7 @@ clusterStories('layer 2', [], () => {
     const web = loadBalancer('web');
     const conflicts = async () => (await eventsOf(cluster, web)).filter(({ reason }) => reason === 'AddressConflict');
     try {
-      await cluster.api.apply(lanPool(), l2Advertisement('main'), web, serve('web-1', 'n1'));
+      await cluster.api.apply(lanPool(), l2Advertisement('main'), web, serve('web-61', 'n1'));
       await until('the Event is there', async () => (await conflicts()).length > 0, 20_000);
       expect((await conflicts())[0]).toMatchObject({ type: 'Warning', message: expect.stringContaining(mac) });
       const reasons = cluster.nodes.map((name) => layer2Reason(cluster, name, 'web'));
@@ -192,7 +193,7 @@ clusterStories('layer 2', [], () => {
   it('speakers that restart find their statuses again, and that is no news', async () => {
     const web = loadBalancer('web');
     const onN2 = { nodeSelectors: [{ matchLabels: { 'kubernetes.io/hostname': 'n2' } }] };
-    await cluster.api.apply(lanPool(), l2Advertisement('main', onN2), web, serve('web-1', 'n1'));
+    await cluster.api.apply(lanPool(), l2Advertisement('main', onN2), web, serve('web-71', 'n1'));
     const owner = await untilAnswered(cluster, [LAN.ipv4]);
     await untilL2Statuses(cluster, 'web', owner);
     const objects = async () =>
@@ -216,7 +217,7 @@ clusterStories('layer 2', [], () => {
 
   it('a node that is labelled to be left out gives its addresses to another', async () => {
     const web = loadBalancer('web');
-    await cluster.api.apply(lanPool(), l2Advertisement('main'), web, serve('web-1', 'n1'));
+    await cluster.api.apply(lanPool(), l2Advertisement('main'), web, serve('web-81', 'n1'));
     const owner = await untilAnswered(cluster, [LAN.ipv4]);
     await untilL2Statuses(cluster, 'web', owner);
     try {
@@ -236,7 +237,7 @@ clusterStories('layer 2', [], () => {
     const metadata = { name: 'metallb-speaker', namespace: SYSTEM, labels, ownerReferences: owners };
     const metallb = { ...serve('metallb-speaker', 'n2'), metadata };
     const web = loadBalancer('web');
-    await cluster.api.apply(lanPool(), l2Advertisement('main'), web, serve('web-1', 'n1'));
+    await cluster.api.apply(lanPool(), l2Advertisement('main'), web, serve('web-91', 'n1'));
     const owner = await untilAnswered(cluster, [LAN.ipv4]);
     try {
       await cluster.api.apply(metallb);
@@ -260,7 +261,7 @@ clusterStories('layer 2', [], () => {
       await until('the speakers are others', isNew, 40_000);
       await untilReady(cluster);
     };
-    await cluster.api.apply(lanPool(), l2Advertisement('main'), loadBalancer('web'), serve('web-1', 'n1'));
+    await cluster.api.apply(lanPool(), l2Advertisement('main'), loadBalancer('web'), serve('web-101', 'n1'));
     await untilAnswered(cluster, [LAN.ipv4]);
     try {
       await renew(listOf(['^eth.*', '^veth.*', '^lo$']));

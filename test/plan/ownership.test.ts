@@ -2,7 +2,13 @@
 
 import { describe, expect, it } from 'vitest';
 import { type Ip, parseMac } from '../../src/net/address.ts';
-import { asServed, createOwnershipMemory, type Standing } from '../../src/plan/ownership.ts';
+import {
+  asServed,
+  asTold,
+  createOwnershipMemory,
+  type Standing,
+  type TellingMemory,
+} from '../../src/plan/ownership.ts';
 import type { Plan, ServicePlan } from '../../src/plan/plan.ts';
 import { ip } from './cluster.ts';
 
@@ -108,5 +114,47 @@ describe('a Service', () => {
     expect('withheld' in layer2 && layer2.withheld.message).toBe(
       'none of the interfaces eth1, eth2 of this node can answer',
     );
+  });
+});
+
+describe('what the API is told', () => {
+  const answered: Standing[] = [{ is: 'answered' }];
+  const waiting: Standing[] = [{ is: 'waiting' }];
+  const elsewhere: Standing[] = [{ is: 'owned', by: 'n2' }];
+  const stage = (from = planned()) => {
+    const [memory, telling] = [createOwnershipMemory(), new Map() as TellingMemory];
+    const served = (standings: readonly Standing[]) =>
+      asServed(memory, new Map([['app/web', from]]), owned(new Map([[V4, standings]])));
+    return (standings: readonly Standing[], now: number) => {
+      const services = served(standings);
+      const told = asTold(telling, services, now);
+      const { layer2 } = told.get('app/web') ?? expect.fail('no Service');
+      return { is: 'announced' in layer2 ? 'announced' : layer2.withheld.reason, told, isServed: told === services };
+    };
+  };
+
+  it('is what is, while nothing is in doubt', () => {
+    const tell = stage();
+    expect(tell(waiting, 0)).toMatchObject({ is: 'notYetClaimed', isServed: true });
+    expect(tell(answered, 1_000)).toMatchObject({ is: 'announced', isServed: true });
+    expect(tell(elsewhere, 1_100)).toMatchObject({ is: 'notOwner', isServed: true });
+    expect(tell(waiting, 1_200)).toMatchObject({ is: 'notYetClaimed', isServed: true });
+  });
+
+  it('outlives a pause, and no more than that', () => {
+    const tell = stage();
+    tell(answered, 0);
+    const first = tell(waiting, 10_000);
+    expect(first).toMatchObject({ is: 'announced', isServed: false });
+    expect(tell(waiting, 12_999).told.get('app/web')).toBe(first.told.get('app/web'));
+    expect(tell(waiting, 13_000).is).toBe('notYetClaimed');
+    expect(tell(waiting, 13_001).is).toBe('notYetClaimed');
+    tell(answered, 20_000);
+    tell(waiting, 21_000);
+    // answered again: the next pause begins anew
+    tell(answered, 22_000);
+    expect(tell(waiting, 24_500).is).toBe('announced');
+    expect(tell(waiting, 27_400).is).toBe('announced');
+    expect(tell(elsewhere, 27_450).is).toBe('notOwner');
   });
 });
