@@ -86,9 +86,11 @@ export async function untilWhole(views: readonly View[], nodes: number): Promise
   const isWhole = (view: View): boolean => {
     const last = view.ended(SHAPE_MS);
     const wanted = view.vip.answeredBy === 'all' ? nodes : 1;
-    return last.length >= (SHAPE_MS / SECOND) * LEAST_A_SECOND && lostOf(last) === 0 && answerers(last).size === wanted;
+    const isOften = last.length >= (SHAPE_MS / SECOND) * LEAST_A_SECOND;
+    if (isOften && lostOf(last) === 0 && answerers(last).size === wanted) return true;
+    throw new Error(`${view.vip.name} ${view.vip.address}: ${view.summary()}`);
   };
-  await until('every node answers', () => views.every(isWhole), 30_000);
+  await until('all who should answer do', () => views.every(isWhole), 30_000);
 }
 
 const lostOf = (requests: readonly Request[]): number => requests.filter(({ from }) => from === undefined).length;

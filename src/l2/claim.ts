@@ -191,7 +191,8 @@ function writeRow(out: SmartBuffer, row: Row, stations: ReadonlyMap<Station, num
   if (!isImplied) out.writeUInt32BE(highest);
   if (moves === undefined) return;
   out.writeUInt8(moves.length);
-  for (const at of moves) writeU48(out, at);
+  // what was before the sender's start is negative on its clock
+  for (const at of moves) writeU48(out, at < 0 ? at + 2 ** 48 : at);
 }
 
 function sign(body: Buffer, key: Uint8Array): Uint8Array {
@@ -260,6 +261,12 @@ function readU48(reader: Reader): number {
   return reader.u16() * 2 ** 32 + reader.u32();
 }
 
+/** Two's complement. */
+function readI48(reader: Reader): number {
+  const value = readU48(reader);
+  return value < 2 ** 47 ? value : value - 2 ** 48;
+}
+
 function readText(reader: Reader, most: number): string {
   const octets = reader.take(reader.u8());
   const text = Buffer.from(octets).toString('latin1');
@@ -300,7 +307,7 @@ function readRow(reader: Reader, stations: readonly Station[]): Row {
   const sees = has('sees') ? { owner: readStation(reader, stations), epoch: reader.u32() } : undefined;
   const handover = has('handover') ? readHandover(reader, stations) : undefined;
   const highest = has('highest') ? reader.u32() : impliedHighest(claim, sees);
-  const moves = has('moves') ? Array.from({ length: reader.u8() }, () => readU48(reader)) : undefined;
+  const moves = has('moves') ? Array.from({ length: reader.u8() }, () => readI48(reader)) : undefined;
   return {
     ...{ ip, candidate: has('candidate'), highest },
     ...(claim !== undefined && { claim }),

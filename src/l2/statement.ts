@@ -39,7 +39,10 @@ export interface Row {
   readonly candidate: boolean;
   /** The epoch under which it answers for the address; absent: it does not. */
   readonly claim?: number;
-  /** When the address moved of free will lately, on the sender's clock in whole ms, at most 255; absent: it did not. */
+  /**
+   * When the address moved of free will lately, on the sender's clock in whole ms (negative: before it started), at most 255;
+   * absent: it did not.
+   */
   readonly moves?: readonly number[];
   /** Highest epoch it has seen, 0: none. */
   readonly highest: number;

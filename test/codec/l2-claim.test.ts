@@ -66,6 +66,16 @@ describe('the layout', () => {
     expect(decoded(GOLDEN)).toEqual(SAID);
   });
 
+  it('has moves from before the start of its sender, whose clock began at 0', () => {
+    const [first, ...others] = SAID.rows;
+    if (first === undefined) throw new Error('a row');
+    const moved: Statement = { ...SAID, clock: 800, rows: [{ ...first, moves: [-90_000, -1, 0] }, ...others] };
+    const [bytes] = encode(moved, KEY);
+    if (bytes === undefined) throw new Error('a datagram');
+    expect(toHex(bytes)).toContain('fffffffea070ffffffffffff000000000000');
+    expect(decoded(bytes)).toEqual(moved);
+  });
+
   it('names stations by the first eight octets of SHA-256 of node/interface', () => {
     expect(stationOf('node-b', 'ens3')).toBe('02470aa03b319cfe');
     expect(stationOf('node-a', 'eth0')).toBe('e5dc48023c21e4cf');
@@ -172,7 +182,10 @@ function statements(most: { readonly rows: number; readonly sightings: number })
           ip,
           candidate: fc.boolean(),
           claim: uint(32),
-          moves: fc.array(uint(48), { minLength: 1, maxLength: 3 }),
+          moves: fc.array(
+            uint(48).map((value) => value - 2 ** 47),
+            { minLength: 1, maxLength: 3 },
+          ),
           more: uint(8),
           sees: fc.record({ owner: known, epoch: uint(32) }),
           handover: fc.record({
