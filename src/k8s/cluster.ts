@@ -7,6 +7,7 @@
 import { createHash } from 'node:crypto';
 import type { Agent, IncomingHttpHeaders, IncomingMessage } from 'node:http';
 import https from 'node:https';
+import { createSecureContext } from 'node:tls';
 import { type Access, type AccessOptions, type Credentials, findAccess, type Tls } from './access.ts';
 import { type Clock, systemClock } from './clock.ts';
 
@@ -87,12 +88,12 @@ export class Cluster {
     const credentials = await this.#read();
     const length = body !== undefined && { 'content-length': String(Buffer.byteLength(body)) };
     const options = {
-      ...{ ...this.#target, path: `${this.#target.path}${path}`, method, agent: this.#agentWith(credentials.tls) },
+      ...{ ...this.#target, path: `${this.#target.path}${path}`, method },
       headers: { accept: 'application/json', 'user-agent': 'fairway', ...headers, ...length, ...credentials.headers },
       ...(signal !== undefined && { signal }),
     };
     try {
-      return await send(options, body);
+      return await send({ ...options, agent: this.#agentWith(credentials.tls) }, body);
     } catch (fault) {
       // a new CA shows as a certificate that nobody signed
       if (signal?.aborted !== true) this.#doubted = true;
@@ -119,10 +120,11 @@ export class Cluster {
     // the same object between two readings of the credentials: once a minute is often enough to hash it
     if (this.#agent !== undefined && this.#agentTls === tls) return this.#agent;
     const print = fingerprint(tls);
+    if (this.#agent === undefined || this.#agentFor !== print) {
+      this.#agent = createAgent(this.#target.protocol, this.#access.proxy, tls);
+      this.#agentFor = print;
+    }
     this.#agentTls = tls;
-    if (this.#agent !== undefined && this.#agentFor === print) return this.#agent;
-    this.#agentFor = print;
-    this.#agent = createAgent(this.#target.protocol, this.#access.proxy, tls);
     return this.#agent;
   }
 }
@@ -138,9 +140,15 @@ function createAgent(protocol: string, proxy: string | undefined, tls: Tls): Age
   // a connection that has been idle for `timeout` ends; one in use never does because of it
   const options = { keepAlive: true, keepAliveMsecs: KEEP_ALIVE_MS, timeout: KEEP_ALIVE_MS };
   const through = proxy !== undefined && { proxyEnv: { HTTP_PROXY: proxy, HTTPS_PROXY: proxy } };
-  return protocol === 'http:'
-    ? new http.Agent({ ...options, ...through })
-    : new https.Agent({ ...options, ...through, ...tls });
+  if (protocol === 'http:') return new http.Agent({ ...options, ...through });
+  const { ca, cert, key, ...rest } = tls;
+  // made once: certificates among the options are read for each connection, and are part of its name at each request
+  const secureContext = createSecureContext({
+    ...(ca !== undefined && { ca }),
+    ...(cert !== undefined && { cert }),
+    ...(key !== undefined && { key }),
+  });
+  return new https.Agent({ ...options, ...through, ...rest, secureContext });
 }
 
 function send(options: https.RequestOptions, body: string | undefined): Promise<HttpAnswer> {
