@@ -22,12 +22,14 @@ export const ECHO: readonly EtherType[] = [ETH_P_IP];
 export class FrameSocket {
   readonly link: string;
   readonly index: number;
+  readonly #types: readonly number[];
   readonly #fds: number[] = [];
   #isOpen = true;
 
   constructor(link: string, index: number, types: readonly EtherType[]) {
     this.link = link;
     this.index = index;
+    this.#types = types;
     try {
       for (const type of types) this.#fds.push(open(link, index, type));
     } catch (fault) {
@@ -50,10 +52,15 @@ export class FrameSocket {
     }
   }
 
+  /** Whether one of its sockets is bound to the frame's EtherType. */
+  isFor(bytes: Uint8Array): boolean {
+    return this.#types.includes(etherTypeOf(bytes));
+  }
+
   /** A whole Ethernet frame. */
   send(bytes: Uint8Array): void {
-    // whatever a socket is bound to, it sends any frame
-    const [fd] = this.#fds;
+    // any of them can send it, but the kernel takes its EtherType from the socket: bridges and classifiers look at that
+    const fd = this.#fds[Math.max(0, this.#types.indexOf(etherTypeOf(bytes)))];
     if (fd !== undefined) send(fd, bytes, this.link);
   }
 
@@ -61,6 +68,10 @@ export class FrameSocket {
     this.#isOpen = false;
     for (const fd of this.#fds.splice(0)) closeSocket(fd);
   }
+}
+
+function etherTypeOf(bytes: Uint8Array): number {
+  return ((bytes[12] ?? 0) << 8) | (bytes[13] ?? 0);
 }
 
 function open(link: string, index: number, etherType: EtherType): number {

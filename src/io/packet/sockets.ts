@@ -68,12 +68,9 @@ export class Sockets {
       case 'echo-close':
         this.#closeFrames(echoOf(effect.link));
         break;
-      case 'frame-send': {
-        const { link, bytes } = effect;
-        const name = this.#frames.has(link) ? link : echoOf(link);
-        this.#try('frame-send', name, () => this.#frames.get(name)?.send(bytes));
+      case 'frame-send':
+        this.#try('frame-send', effect.link, () => this.#sendFrame(effect));
         break;
-      }
       case 'group-join':
       case 'group-leave':
         this.#try(effect.do, effect.link, () => this.#changeGroup(effect));
@@ -153,6 +150,11 @@ export class Sockets {
     const outgoing = { to, ttl: ttl ?? socket.options.ttl, bytes };
     const how = { ...(from !== undefined && { source: from }), ...(index !== undefined && { index }) };
     this.#datagrams.send(socket.fd, { ...outgoing, ...how }, `${name} to ${to.address}`);
+  }
+
+  #sendFrame({ link, bytes }: PacketEffect & { do: 'frame-send' }): void {
+    const open = [link, echoOf(link)].flatMap((name) => this.#frames.get(name) ?? []);
+    (open.find((socket) => socket.isFor(bytes)) ?? open[0])?.send(bytes);
   }
 
   #changeGroup({ do: what, link, group }: PacketEffect & { do: 'group-join' | 'group-leave' }): void {
