@@ -8,7 +8,7 @@ import { throughout, until } from '../interop/process.ts';
 import type { KubeObject } from './api.ts';
 import { Audit, tally } from './audit.ts';
 import { APP, type Cluster, SYSTEM } from './cluster.ts';
-import { ipPool, podsOf, untilAddresses, untilReady } from './fairway.ts';
+import { addressesOf, eventsOf, ipPool, podsOf, untilAddresses, untilReady } from './fairway.ts';
 import { clusterStories, useFairway } from './stories.ts';
 import { loadBalancer, type Service } from './workload.ts';
 
@@ -17,6 +17,13 @@ const LEASE = {
   kind: 'Lease',
   metadata: { name: 'fairway-controller', namespace: SYSTEM },
 };
+const CONDITION = {
+  type: 'example.com/Seen',
+  status: 'True',
+  reason: 'Seen',
+  lastTransitionTime: '2026-01-01T00:00:00Z',
+};
+
 interface PoolObject extends KubeObject {
   readonly status?: { readonly assignedIPv4: number };
 }
@@ -183,6 +190,39 @@ clusterStories('controllers in trouble', [], () => {
     const writers = audit.writes().filter(({ resource }) => resource === 'services/status');
     expect(new Set(writers.map(({ pod }) => pod))).toEqual(new Set([first]));
   }, 180_000);
+
+  it('a policy refuses the status of Services for a while: they get their addresses when it is gone, and nobody is told before', async () => {
+    const policy = (kind: string, spec: object): Manifest => ({
+      ...{ apiVersion: 'admissionregistration.k8s.io/v1', kind, spec },
+      metadata: { name: 'no-status' },
+    });
+    const rule = { apiGroups: [''], apiVersions: ['v1'], operations: ['UPDATE'], resources: ['services/status'] };
+    const policies = [
+      policy('ValidatingAdmissionPolicy', {
+        matchConstraints: { resourceRules: [rule] },
+        validations: [{ expression: 'false', message: 'not today' }],
+      }),
+      policy('ValidatingAdmissionPolicyBinding', { policyName: 'no-status', validationActions: ['Deny'] }),
+    ];
+    const [plain, web] = [loadBalancer('plain', { type: 'ClusterIP' }), loadBalancer('web')];
+    await freshPool();
+    await cluster.api.apply(plain, ...policies);
+    const patched = (value: string) =>
+      cluster.api.patchStatus(plain, { conditions: [{ ...CONDITION, message: value }] }).then(
+        () => true,
+        () => false,
+      );
+    await until('the policy is in force', async () => !(await patched(String(performance.now()))));
+    await cluster.api.apply(web);
+    const log = daemon(await leader(cluster));
+    await until('it is refused', () => log.log().includes('not today'));
+    expect((await eventsOf(cluster, web)).map(({ reason }) => reason)).toEqual([]);
+    await cluster.api.remove(...policies);
+    await until('the policy is gone', () => patched('again'));
+    await until('the address', async () => (await addressesOf(cluster, web)).length > 0, 40_000);
+    const reasons = async () => (await eventsOf(cluster, web)).map(({ reason }) => reason);
+    await until('the Event', async () => (await reasons()).includes('IPAllocated'));
+  }, 90_000);
 
   it('the Secret of the speakers is deleted: it is made again, and owned by the Deployment', async () => {
     interface Secret extends KubeObject {
