@@ -76,6 +76,8 @@ export class WriteQueue {
   readonly #options: Required<Omit<WriteQueueOptions, Optional>> & Pick<WriteQueueOptions, Optional>;
   readonly #ready = { first: new Map<string, Write>(), inform: new Map<string, Write>() };
   readonly #parked = new Map<string, Parked>();
+  /** None of them is due before. */
+  #unparkAt = Number.POSITIVE_INFINITY;
   readonly #running = new Set<string>();
   readonly #putInstead = new Set<string>();
   /** Of those that are parked: how often they were. */
@@ -202,8 +204,7 @@ export class WriteQueue {
   #waitMs(): number {
     const { clock, parallel, informRate } = this.#options;
     const now = clock.now();
-    let until = Number.POSITIVE_INFINITY;
-    for (const { at } of this.#parked.values()) until = Math.min(until, at);
+    let until = this.#unparkAt;
     if (this.#ready.first.size + this.#ready.inform.size > 0 && this.#running.size < parallel) {
       if (this.#pausedUntil > now) until = Math.min(until, this.#pausedUntil);
       else if (this.#tokens < 1) until = Math.min(until, now + Math.ceil(((1 - this.#tokens) / informRate) * 1_000));
@@ -212,8 +213,14 @@ export class WriteQueue {
   }
 
   #unpark(): void {
+    const now = this.#options.clock.now();
+    if (now < this.#unparkAt) return;
+    this.#unparkAt = Number.POSITIVE_INFINITY;
     for (const [key, { write, at, tries }] of this.#parked) {
-      if (at > this.#options.clock.now()) continue;
+      if (at > now) {
+        this.#unparkAt = Math.min(this.#unparkAt, at);
+        continue;
+      }
       this.#parked.delete(key);
       this.#tries.set(key, tries);
       this.#ready[write.rank].set(key, write);
@@ -263,6 +270,7 @@ export class WriteQueue {
     if (!isGone && tries + 1 < (write.tries ?? Number.POSITIVE_INFINITY)) {
       const at = now + backoffMs(clock, tries, PARKED_BASE_MS, PARKED_MOST_MS);
       this.#parked.set(key, { write, tries: tries + 1, at });
+      this.#unparkAt = Math.min(this.#unparkAt, at);
       return;
     }
     this.#tries.delete(key);
