@@ -351,8 +351,9 @@ describe.skipIf(lacking.length > 0)(lacking.length === 0 ? title : `${title} (sk
     await writes.idle();
     events.emit(happening);
     await writes.idle();
+    // the API server tells of the same Service, when its cluster IP comes late
     const { items } = await admin.list(
-      { kind: EVENTS, namespace: NS, fieldSelector: 'involvedObject.name=told' },
+      { kind: EVENTS, namespace: NS, fieldSelector: 'involvedObject.name=told,source=metallb-controller' },
       { limit: 10, continue: '' },
     );
     expect(items).toMatchObject([
