@@ -156,6 +156,15 @@ describe('events', () => {
     expect(wanted[1]?.target.namespace).toBe('default');
   });
 
+  it('that are not taken are tried five times each; of more than 20,000 that wait the oldest go', () => {
+    const { events, wanted } = recorder();
+    for (let i = 0; i < 20_300; i++) events.emit(assigned('a', { regarding: { ...web, name: `s${i}` } }));
+    expect(wanted).toHaveLength(200);
+    expect(new Set(wanted.map(({ tries }) => tries))).toEqual(new Set([5]));
+    wanted[0]?.done?.();
+    expect(wanted.at(-1)?.target.name).toMatch(/^s300\./);
+  });
+
   it('cost a bounded amount of memory', () => {
     const { events, wanted } = recorder();
     for (let i = 0; i < 10_000; i++) {
