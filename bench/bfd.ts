@@ -56,13 +56,12 @@ function startOurs(lab: Lab, ms: number): Speaker {
   return speaker;
 }
 
-/** Answers once BFD is up, with what tells whether BGP is still. */
-type Start = (lab: Lab, ms: number) => Promise<() => Promise<boolean>>;
+/** Answers once BFD is up. */
+type Start = (lab: Lab, ms: number) => Promise<void>;
 
 const ours: Start = async (lab, ms) => {
   const speaker = startOurs(lab, ms);
   await speaker.untilBfd('tor', 'Up', 20_000);
-  return async () => (await speaker.peer('tor')).state === 'Established';
 };
 
 const NODE = { place: 'n1', as: NODE_AS, routerId: US, announce: [ROUTE.ipv4], kernel: false } as const;
@@ -72,14 +71,12 @@ const bird: Start = async (lab, ms) => {
   const extra = ['protocol bfd {', ` interface "*" { interval ${ms} ms; multiplier 3; };`, '}'];
   const daemon = await startBird(lab, { ...NODE, peers: [{ ...PEER, extra: ['bfd on;'] }], extra });
   await until('BFD is up', async () => (await daemon.bfdPeer(ROUTER.ipv4)).state === 'Up', 20_000);
-  return async () => (await daemon.state(ROUTER.ipv4)) === 'Established';
 };
 
 const frr: Start = async (lab, ms) => {
   const peers = [{ ...PEER, extra: ['bfd', 'bfd profile p'] }];
   const daemon = await startFrr(lab, { ...NODE, peers, bfd: frrProfile(ms) });
   await until('BFD is up', async () => (await daemon.bfdPeer(ROUTER.ipv4)).status === 'up', 20_000);
-  return async () => (await daemon.state(ROUTER.ipv4)) === 'Established';
 };
 
 const CANDIDATES: readonly (readonly [string, Start])[] = [
@@ -100,11 +97,14 @@ async function inLab(measure: (lab: Lab) => Promise<void>): Promise<void> {
   }
 }
 
+/** Prints when no TCP connection with the router's BGP is established any more, in ms since the epoch. */
+const CLOSED = `while ss -Htn state established | grep -q ${ROUTER.ipv4}:; do sleep 0.005; done; date +%s%3N`;
+
 /** From the cut until FRR's kernel route is gone, and until the node's own BGP is down; ms. */
 async function failOver(who: string, start: Start, ms: number, into: Measurements): Promise<void> {
   await inLab(async (lab) => {
     const router = await startRouter(lab, ms);
-    const isUp = await start(lab, ms);
+    await start(lab, ms);
     await untilUp(router, US);
     await until('the kernel has it', () => lab.kernelRoutes('r', ROUTE.ipv4).length === 1);
     await until('its BFD is up', async () => (await router.bfdPeer(US)).status === 'up');
@@ -113,11 +113,13 @@ async function failOver(who: string, start: Start, ms: number, into: Measurement
     await sleep(200);
     const cutAt = Date.now();
     lab.ip('sw', 'link set n1 nomaster');
-    const known = until('the node knows', async () => !(await isUp()), 5_000).then(() => Date.now());
+    // what every daemon does that gives its session up
+    const closed = lab.spawn('watch', 'n1', ['sh', '-c', CLOSED]);
     const gone = /\[([^\]]+)\] Deleted 203\.0\.113\.10/;
     const at = await until('the route is gone', () => gone.exec(monitor.log())?.[1], 5_000);
     into.add(`route ${ms}`, who, Date.parse(`${at}Z`) - cutAt);
-    into.add(`node ${ms}`, who, (await known) - cutAt);
+    await until('the node knows', () => !closed.running, 5_000);
+    into.add(`node ${ms}`, who, Number(closed.log()) - cutAt);
   });
 }
 
