@@ -81,6 +81,22 @@ clusterStories('nodes that announce a Service', ['FRR'], () => {
     await untilGateways(cluster, router.vip, ...ALL);
   });
 
+  it('leave a node whose Node object is deleted, excluded or not, and come back with it', async () => {
+    await router.start();
+    await cluster.api.apply(...router.basics(), ...web('web', ['n1']));
+    await untilGateways(cluster, router.vip, ...ALL);
+    const n1Alone = () => gateways(cluster.lab, 'r', router.route).join() === node(1).ipv4;
+    for (const labels of [{ [EXCLUDED]: '' }, {}]) {
+      await cluster.api.patch(nodeObject('n2'), { metadata: { labels } });
+      if (EXCLUDED in labels) await untilGateways(cluster, router.vip, node(1).ipv4);
+      await cluster.api.remove(nodeObject('n2'));
+      await untilGateways(cluster, router.vip, node(1).ipv4);
+      await throughout('only the other one announces', 2_000, n1Alone);
+      await cluster.addNode('n2');
+      await untilGateways(cluster, router.vip, ...ALL);
+    }
+  });
+
   it('stay on a node that is only cordoned', async () => {
     await router.start();
     await cluster.api.apply(...router.basics(), ...web('web'));
