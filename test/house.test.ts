@@ -90,6 +90,11 @@ describe('the house', () => {
     expect(wrong).toEqual([]);
   });
 
+  it('reaches out of src by one computed path alone: the demo of a cluster, which no bundle holds', () => {
+    const computed = sources.filter(({ text }) => /\bimport\(\s*[^'\s]/.test(text));
+    expect(computed.map(({ path }) => path)).toEqual(['src/cli/demo.ts']);
+  });
+
   it('keeps the operating system and libraries out of pure rooms', () => {
     const wrong = sources
       .filter((file) => PURE.has(file.room) && !file.path.endsWith('.test.ts'))
