@@ -12,10 +12,12 @@ import { confirm, gatewayAnswered, gatewayAt, gatewayHolds, watchGateway } from 
 import { give, handed, receive } from './handover.ts';
 import { hear, heardNow } from './hear.ts';
 import { answered, question } from './question.ts';
+import { removeMember } from './ring.ts';
 import type { Address, LinkFacts, Segment, Wanted } from './segment.ts';
 import {
   HEARD_MS,
   isOurs,
+  isPast,
   isReady,
   markAll,
   memberWith,
@@ -283,10 +285,11 @@ function onFrame(segment: Segment, frame: OwnerEvent & { on: 'frame' }, now: num
   else onOther(segment, ip, mac);
 }
 
-/** Fail-back comes with time alone. */
+/** Fail-back comes with time alone; so does the end of all memory of a node that is no more. */
 function sweep(segment: Segment, now: number): void {
   if (now < segment.sweepAt) return;
   segment.sweepAt = now + TELL_EVERY_MS;
+  for (const member of [...segment.members.values()]) if (isPast(member, now)) removeMember(segment, member.station);
   for (const { ip, claim: epoch } of segment.addresses.values()) if (epoch !== undefined) segment.dirty.add(ip);
 }
 

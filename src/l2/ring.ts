@@ -15,6 +15,16 @@ export function isFullMesh({ members }: Segment): boolean {
 
 export function addMember(segment: Segment, member: Member): void {
   segment.members.set(member.station, member);
+  closeRing(segment);
+}
+
+/** Somebody who was not heard for so long that nobody waits for him any more. */
+export function removeMember(segment: Segment, station: Station): void {
+  segment.members.delete(station);
+  closeRing(segment);
+}
+
+function closeRing(segment: Segment): void {
   const ring = [segment.station, ...segment.members.keys()].sort();
   segment.ring = new Map(ring.map((station, at) => [station, at]));
   for (const each of segment.members.values()) each.watched = watches(segment, segment.station, each.station);

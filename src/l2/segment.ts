@@ -13,6 +13,8 @@ export const HEARD_MS = 900;
 export const QUIET_MS = 600;
 /** A witness that does not repeat its words, though its BFD goes on, is none. */
 export const STALE_MS = 3_500;
+/** A member that was not heard for so long is forgotten: nodes come and go, and with new names. */
+const PAST_MS = 600_000;
 /** Between starting to hear frames here and taking the first address: owners repeat themselves every second. */
 export const START_MS = 1_000;
 
@@ -306,6 +308,14 @@ export function silentAt(member: Member, ms: number): number {
   const { heardAt, suspectedAt, watched } = member;
   const at = heardAt + (watched ? ms : (ms * STALE_MS) / HEARD_MS);
   return suspectedAt === OFF ? at : Math.min(at, suspectedAt + Math.max(0, ms - QUIET_MS));
+}
+
+/** Not heard for long, and it holds nothing that its silence has yet to be proven for. */
+export function isPast({ heardAt, toldAt, gone, silent, rows }: Member, now: number): boolean {
+  if (now - Math.max(heardAt, toldAt) < PAST_MS) return false;
+  if (gone || silent) return true;
+  for (const { claim } of rows.values()) if (claim !== undefined) return false;
+  return true;
 }
 
 export function isHeard(member: Member, now: number): boolean {

@@ -22,6 +22,7 @@ const INTERVAL_MS = 300;
 /** A speaker that nothing was heard of for so long is only looked for, like one that is not known. */
 const FORGOTTEN_MS = 60_000;
 export const REVIEW_MS = 1_000;
+const UNWATCHED_MS = 30_000;
 
 /** Something was heard of it lately. */
 export function isCurrent({ toldAt, heardAt, gone }: Member, now: number): boolean {
@@ -50,7 +51,8 @@ export function followMesh(links: Links, lan: Lan, tick: Tick, effects: Effects)
   let { random } = tick;
   for (const running of [...lan.mesh.values()]) {
     const member = segment?.members.get(running.station);
-    const local = member === undefined ? undefined : localTo(lan, member, tick.now);
+    if (member?.watched === true) running.watchedAt = tick.now;
+    const local = member === undefined ? undefined : localTo(lan, member, running.watchedAt, tick.now);
     const isSame =
       member?.address === running.path.remote &&
       member.incarnation === running.incarnation &&
@@ -59,8 +61,9 @@ export function followMesh(links: Links, lan: Lan, tick: Tick, effects: Effects)
   }
   for (const member of segment?.members.values() ?? []) {
     const { address: remote, station, incarnation } = member;
-    const local = localTo(lan, member, tick.now);
-    if (remote === undefined || local === undefined || lan.stations.has(station)) continue;
+    if (remote === undefined || lan.stations.has(station)) continue;
+    const local = localTo(lan, member, member.watched ? tick.now : -OFF, tick.now);
+    if (local === undefined) continue;
     random = redraw(random);
     const localDiscriminator = mintDiscriminator(links.peers.taken, random);
     const path = { hops: 'single', remote, local, link: lan.link } as const;
@@ -68,16 +71,16 @@ export function followMesh(links: Links, lan: Lan, tick: Tick, effects: Effects)
       ...tick,
       random,
     });
-    const running: MeshSession = { localDiscriminator, path, station, incarnation, session };
+    const running: MeshSession = { localDiscriminator, path, station, incarnation, session, watchedAt: tick.now };
     lan.mesh.set(localDiscriminator, running);
     lan.stations.set(station, running);
     drive(links, lan, running, { on: 'tick' }, { ...tick, random }, effects);
   }
 }
 
-/** From where BFD runs with it; undefined: not at all. */
-function localTo(lan: Lan, member: Member, now: number): Ip | undefined {
-  if (!member.watched || !isCurrent(member, now) || member.address === undefined) return undefined;
+/** From where BFD runs with it; undefined: not at all. The other side may watch us for longer than we it: both must see the same ring. */
+function localTo(lan: Lan, member: Member, watchedAt: number, now: number): Ip | undefined {
+  if (now - watchedAt > UNWATCHED_MS || !isCurrent(member, now) || member.address === undefined) return undefined;
   return sourceTo(lan, member.address);
 }
 

@@ -93,6 +93,8 @@ export interface MeshSession {
   readonly station: Station;
   readonly incarnation: number;
   session: Session;
+  /** When the speaker was last one of those that we watch. */
+  watchedAt: number;
 }
 
 const NOTHING: LinksWanted = { sessions: new Map() };

@@ -9,7 +9,7 @@ import type { Statement } from '../../src/l2/statement.ts';
 import { stationOf } from '../../src/l2/statement.ts';
 import type { LinksReport } from '../../src/links.ts';
 import type { Mac } from '../../src/net/address.ts';
-import { answerers, cluster, nodeOf, orderOf, publish, startAll, VIP, viewOf, watch } from './lan.ts';
+import { answerers, cluster, nodeOf, orderOf, publish, startAll, VIP, viewOf, wantedBy, watch } from './lan.ts';
 import type { Host, Port } from './world.ts';
 import { ip, port } from './world.ts';
 
@@ -294,6 +294,28 @@ describe('speakers that are not known', () => {
   });
 });
 
+describe('nodes that are no more', () => {
+  it('are forgotten after ten minutes, and are new when they come back', () => {
+    const self = cluster(19, 3);
+    startAll(self);
+    self.world.run(5_000);
+    const [first, second, third] = orderOf(self);
+    if (first === undefined || second === undefined || third === undefined) throw new Error('too few');
+    self.world.kill(first, 'power');
+    self.world.run(605_000);
+    for (const node of [second, third]) {
+      expect(viewOf(self, node).lans[0]?.segment?.members.map(({ heard }) => heard)).toEqual([true]);
+      expect(viewOf(self, node).lans[0]?.speakers.length).toBe(1);
+    }
+    self.world.start(first, wantedBy(self, first));
+    self.world.run(3_000);
+    for (const node of self.nodes) {
+      expect(viewOf(self, node).lans[0]?.segment?.members.map(({ heard }) => heard)).toEqual([true, true]);
+    }
+    expect(answerers(self).length).toBe(1);
+  });
+});
+
 describe('many', () => {
   it('a thousand addresses on a node that dies cost 1,500 frames besides announcements; the last is answered within 2 s', () => {
     const self = cluster(14, 3);
@@ -336,19 +358,25 @@ describe('many', () => {
     const [node] = self.nodes;
     if (node === undefined) throw new Error('no node');
     const names = Array.from({ length: 69 }, (_, at) => `speaker-${at}`);
-    names.forEach((name, at) => {
+    const key = deriveKey(Buffer.from('first'), 'claims', 32);
+    const tell = (name: string, at: number, sequence: number) => {
       const from = ip(`192.0.2.${at + 100}`);
       const statement: Statement = {
-        ...{ node: name, link: 'eth0', here: true, incarnation: 1, sequence: 1, clock: 0, part: 0, address: from },
+        ...{ node: name, link: 'eth0', here: true, incarnation: 1, sequence, clock: 0, part: 0, address: from },
         ...{ macs: [], ready: true, gatewayOk: true, leaving: false, goodbye: false, asks: false },
         ...{ sightings: [], rows: [] },
       };
-      const key = deriveKey(Buffer.from('first'), 'claims', 32);
       const [bytes = new Uint8Array()] = encode(statement, key);
       const datagram = { socket: 'speakers/ipv4', from: { address: from, port: 7946 }, to: ip('192.0.2.1') } as const;
       self.world.give(node, { on: 'datagram', ...datagram, link: 'eth0', ttl: 255, bytes });
-    });
-    self.world.run(1_500);
+    };
+    // those that were watched while there were fewer may still watch us: BFD goes on with them for a while
+    for (let second = 1; second <= 33; second++) {
+      names.forEach((name, at) => void tell(name, at, second));
+      self.world.run(1_000);
+      const running = viewOf(self, node).lans[0]?.speakers.length;
+      if (second < 30) expect(running).toBeGreaterThan(60);
+    }
     const [lan] = viewOf(self, node).lans;
     expect(lan?.segment?.members.length).toBe(69);
     const ring = [node.name, ...names].map((name) => stationOf(name, 'eth0')).sort();
