@@ -13,7 +13,17 @@ import type { Service } from '../src/plan/snapshot.ts';
 import { LoopbackApi } from '../test/cluster/loopback.ts';
 import { until } from '../test/interop/process.ts';
 import { cpuSeconds, print, residentMiB } from './figures.ts';
-import { APP, inParallel, installCrds, NAMESPACE, needBundleAndApi, scrape, startInPod, stop } from './pod.ts';
+import {
+  APP,
+  inParallel,
+  installCrds,
+  NAMESPACE,
+  needBundleAndApi,
+  scrape,
+  startInPod,
+  stop,
+  untilWritten,
+} from './pod.ts';
 
 const COUNT = 10_000;
 const LIMIT_MS = 300_000;
@@ -37,7 +47,7 @@ export async function controller(): Promise<boolean> {
     const [ours, theirs] = [cpuOf([running.pid ?? 0]), cpuOf(server.pids) - before];
     const most = residentMiB(readFileSync(`/proc/${running.pid}/status`, 'utf8'), true);
     console.log(`\nprocessor time meanwhile: ${ours.toFixed(1)} s ours, ${theirs.toFixed(1)} s API server and etcd`);
-    await until('nothing is left to write', async () => (await figures()).pending === 0, LIMIT_MS);
+    await untilWritten();
     const busy = await figures();
     await stop(running);
     running = startController(server);
@@ -101,7 +111,6 @@ async function figures() {
   const value = await scrape();
   return {
     writes: value('fairway_kubernetes_writes_total'),
-    pending: value('fairway_kubernetes_pending_writes'),
     inUse: value('metallb_allocator_addresses_in_use_total'),
     rssMiB: value('process_resident_memory_bytes') / 2 ** 20,
   };

@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseAllDocuments } from 'yaml';
 import type { ApiObject } from '../src/config/resource.ts';
 import type { Api } from '../src/k8s/api.ts';
@@ -80,6 +81,19 @@ export function startInPod(server: LoopbackApi, verb: string, flags: readonly st
 export async function scrape(): Promise<(name: string) => number> {
   const text = await (await fetch(`http://127.0.0.1:${HTTP}/metrics`)).text();
   return (name) => Number(new RegExp(`^${name}(?:{[^}]*})? (\\S+)$`, 'm').exec(text)?.[1]);
+}
+
+/**
+ * Looked at now and then, for looking costs memory there. What is to be written follows from what was, or waits some
+ * seconds for more of its kind: nothing waits, three times.
+ */
+export async function untilWritten(): Promise<void> {
+  const end = performance.now() + 600_000;
+  for (let idle = 0; idle < 3; ) {
+    await sleep(3_000);
+    idle = (await scrape())('fairway_kubernetes_pending_writes') === 0 ? idle + 1 : 0;
+    if (performance.now() > end) throw new Error('it never comes to rest');
+  }
 }
 
 export function stop(child: ChildProcess): Promise<void> {

@@ -20,7 +20,17 @@ import { LoopbackApi } from '../test/cluster/loopback.ts';
 import { until } from '../test/interop/process.ts';
 import { freePeerPort } from '../test/io/sockets.ts';
 import { print } from './figures.ts';
-import { APP, inParallel, installCrds, NAMESPACE, needBundleAndApi, scrape, startInPod, stop } from './pod.ts';
+import {
+  APP,
+  inParallel,
+  installCrds,
+  NAMESPACE,
+  needBundleAndApi,
+  scrape,
+  startInPod,
+  stop,
+  untilWritten,
+} from './pod.ts';
 import { Sink } from './sink.ts';
 
 const [FEW, MANY] = [1_000, 10_000];
@@ -127,16 +137,6 @@ export async function configure(api: Api, port: number): Promise<void> {
   await put(BGP_PEERS, 'v1beta2', 'tor', { myASN: NODE_AS, peerASN: ROUTER_AS, ...address });
 }
 
-/** Looked at now and then, for looking costs memory there. Statuses are written one after another: none waits, twice. */
-async function untilWritten(): Promise<void> {
-  const end = performance.now() + 600_000;
-  for (let idle = 0; idle < 2; ) {
-    await sleep(3_000);
-    idle = (await figures()).pending === 0 ? idle + 1 : 0;
-    if (performance.now() > end) throw new Error('it never comes to rest');
-  }
-}
-
 const target = (i: number) => ({ kind: SERVICES, namespace: APP, name: `s${i}` });
 
 /** A Service that has all but its address. */
@@ -205,7 +205,6 @@ async function figures() {
   const value = await scrape();
   return {
     writes: value('fairway_kubernetes_writes_total'),
-    pending: value('fairway_kubernetes_pending_writes'),
     cpuSeconds: value('process_cpu_seconds_total'),
   };
 }
