@@ -46,7 +46,7 @@ export class ControllerCaches {
   readonly #legacyPools: LegacyPools;
 
   constructor({ namespace, stateName, log, ...options }: CacheOptions) {
-    this.#legacyPools = new LegacyPools(log);
+    this.#legacyPools = new LegacyPools(log, namespace);
     const watched = <T extends object>(kind: Kind, read: Reader<T>, where: object = {}) =>
       new Watched<T>({ ...options, selection: { kind, ...where }, read });
     this.services = watched(SERVICES, readServiceRecord);

@@ -23,18 +23,21 @@ export interface LegacyGrounds {
   readonly services: Seen['services'];
 }
 
-const ADVICE =
-  `pools of the ConfigMap ${LEGACY_NAME} are in force, and nothing announces them: \`kubectl get configmap ${LEGACY_NAME} ` +
-  '-o yaml | fairway convert -` prints the custom resources to be applied in its place';
+const adviceIn = (namespace: string) =>
+  `pools of the ConfigMap ${LEGACY_NAME} are in force, and nothing announces them: \`kubectl -n ${namespace} get configmap ` +
+  `${LEGACY_NAME} -o yaml | npx fairway convert -\` prints the custom resources to be applied in its place`;
 
 export class LegacyPools {
   readonly #log: Pick<Log, 'info' | 'warn'>;
+  /** MetalLB's. */
+  readonly #namespace: string;
   #said = '';
   #from: readonly unknown[] = [];
   #pools: Pools = new Map();
 
-  constructor(log: Pick<Log, 'info' | 'warn'>) {
+  constructor(log: Pick<Log, 'info' | 'warn'>, namespace: string) {
     this.#log = log;
+    this.#namespace = namespace;
   }
 
   /** All pools that count; the same map for as long as they are the same. */
@@ -63,7 +66,7 @@ export class LegacyPools {
     if (this.#said === before) return;
     const fields = { op: 'setConfig', pools };
     if (pools.length === 0) this.#log.info(fields, `no pool of the ConfigMap ${LEGACY_NAME} is in force any more`);
-    else this.#log.warn(fields, ADVICE);
+    else this.#log.warn(fields, adviceIn(this.#namespace));
   }
 }
 

@@ -79,7 +79,7 @@ describe('its pools', () => {
   const made = () => {
     const said: unknown[] = [];
     const log = { info: (fields: object) => said.push(fields), warn: (fields: object) => said.push(fields) };
-    const pools = new LegacyPools(log as never);
+    const pools = new LegacyPools(log as never, 'lb');
     const beside = (own: ReturnType<typeof stored>, more: Partial<LegacyGrounds> = {}) =>
       pools.beside({ stored: own, isEmpty: own.size === 0, configuration: old, services: new Map(), ...more });
     const names = (...given: Parameters<typeof beside>) =>
