@@ -4,6 +4,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startBird } from '../test/interop/bird.ts';
+import { favour } from '../test/interop/favour.ts';
 import { type Frr, startFrr } from '../test/interop/frr.ts';
 import { Lab, node, ROUTER } from '../test/interop/lab.ts';
 import { bfdProfile, bgpPeer, cluster, type Manifest, ROUTE } from '../test/interop/manifests.ts';
@@ -11,7 +12,6 @@ import { until } from '../test/interop/process.ts';
 import { untilUp } from '../test/interop/router.ts';
 import { IMAGE_FLAGS, Speaker } from '../test/interop/speaker.ts';
 import { farAddress } from './bfd-sessions.ts';
-import { favour } from './favour.ts';
 import { cpuSeconds, Measurements, print } from './figures.ts';
 import { NODE_AS, ROUTER_AS } from './rivals.ts';
 

@@ -6,12 +6,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Ip } from '../src/net/address.ts';
+import { favour } from '../test/interop/favour.ts';
 import { Lab, node, type Place } from '../test/interop/lab.ts';
 import { Layer2Lab, NODES, type NodeName, type Sampler, VIP4, VIP6 } from '../test/interop/layer2-lab.ts';
 import { endpoints, type Manifest, pool, service } from '../test/interop/manifests.ts';
 import { until } from '../test/interop/process.ts';
 import { IMAGE_FLAGS, Speaker } from '../test/interop/speaker.ts';
-import { favour } from './favour.ts';
 import { type Figures, Measurements, median, print, type Row, residentMiB } from './figures.ts';
 
 const ROUNDS = 10;

@@ -4,8 +4,9 @@
 // want the processors too is measured at the same time: at a node which nothing happens to.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeAll, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import type { Ip } from '../../src/net/address.ts';
+import { favour, unfavour } from './favour.ts';
 import { CONTROL, EVERY_MS, Layer2Lab, NODES, type Sampler, type Seen, VIP4, VIP6 } from './layer2-lab.ts';
 import { until } from './process.ts';
 import { stories, useLab } from './stories.ts';
@@ -20,7 +21,11 @@ const BOTH = [VIP4, VIP6];
 
 stories('layer 2 on a real LAN', ['tcpdump'], () => {
   const lab = useLab(5);
-  beforeAll(() => Layer2Lab.wire(lab));
+  beforeAll(() => {
+    favour();
+    Layer2Lab.wire(lab);
+  });
+  afterAll(unfavour);
   let lan: Layer2Lab;
   let client: Sampler;
   afterEach(() => lan.stop());
@@ -219,15 +224,7 @@ stories('layer 2 on a real LAN', ['tcpdump'], () => {
     };
     await untilAllAt('n1');
     lan.start('n2', 'n3');
-    for (const name of ['n2', 'n3'] as const)
-      await until(
-        `${name} hears the others`,
-        () =>
-          (lan
-            .daemon(name)
-            .log()
-            .match(/"heard":true/g)?.length ?? 0) >= 3,
-      );
+    for (const name of ['n2', 'n3'] as const) await lan.hears(name, 3);
     await sleep(2_000);
     const dumps = (['n2', 'n3'] as const).map((port) =>
       lab.spawn(`dump-${port}`, 'sw', ['tcpdump', '-nl', '-Q', 'in', '-i', port, 'arp']),
