@@ -53,10 +53,11 @@ function standingOf(address: AddressView, silent: readonly string[]): Standing |
   }
 }
 
-/** A node with a speaker of ours that is not heard on any segment of this node. */
-export function isSilent(view: Layer2View | undefined, node: string): boolean {
+/** Whether the speaker of a node is heard on some segment of this node, or was and is no more. */
+export function howHeard(view: Layer2View | undefined, node: string): 'heard' | 'silent' | 'unknown' {
   const members = (view?.lans ?? []).flatMap(
     ({ segment }) => segment?.members.filter((member) => member.node === node) ?? [],
   );
-  return members.length > 0 && members.every(({ heard }) => !heard);
+  if (members.length === 0) return 'unknown';
+  return members.some(({ heard }) => heard) ? 'heard' : 'silent';
 }

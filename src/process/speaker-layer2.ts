@@ -13,7 +13,7 @@ import { asTold, LINGER_MS, type TellingMemory } from '../plan/ownership.ts';
 import type { Plan, ServicePlan } from '../plan/plan.ts';
 import type { Service, ServiceKey } from '../plan/snapshot.ts';
 import { eventOf, Layer2, type Layer2Grounds, type Layer2Warning } from './layer2.ts';
-import { isSilent } from './layer2-view.ts';
+import { howHeard } from './layer2-view.ts';
 import type { Layer2Settings } from './layer2-wanted.ts';
 import { Memberlist } from './memberlist.ts';
 import type { PacketHalf } from './packet-half.ts';
@@ -31,6 +31,8 @@ export interface MemberlistFlags {
 export interface SpeakerLayer2Options {
   readonly node: string;
   readonly namespace: string;
+  /** Ours; undefined outside of one. */
+  readonly pod: string | undefined;
   readonly settings: Layer2Settings;
   /** Absent: speakers do not hear each other. */
   readonly memberlist?: MemberlistFlags | undefined;
@@ -154,16 +156,18 @@ export class SpeakerLayer2 {
   isLeft(node: string): boolean {
     if (this.#memberlist === undefined) return true;
     const speakers = this.#memberlist.speakers();
-    return speakers !== undefined && (!speakers.ours.has(node) || isSilent(this.#options.packets.view, node));
+    if (speakers === undefined) return false;
+    const heard = howHeard(this.#options.packets.view, node);
+    return !speakers.ours.has(node) || heard === 'silent' || (heard === 'unknown' && speakers.unready.has(node));
   }
 
   #findSpeakers({ labels: labelSelector, port, secretFolder }: MemberlistFlags): Memberlist {
-    const { api, namespace, changed, tell, log, clock } = this.#options;
+    const { api, namespace, pod: self, changed, tell, log, clock } = this.#options;
     if (secretFolder === undefined)
       log.warn({ op: 'startup' }, 'no --ml-secret-key-path: whoever is on the LAN may speak as one of the speakers');
     return new Memberlist({
       ...{ port, secretFolder, changed, clock },
-      pods: new SpeakerPods({ api, namespace, labelSelector, tell, changed, clock }),
+      pods: new SpeakerPods({ api, namespace, labelSelector, self, tell, changed, clock }),
       tell: (error) => {
         const op = 'readSecret';
         if (error === undefined) log.info({ op }, 'the Secret of the speakers can be read again');

@@ -116,7 +116,7 @@ export class SpeakerProcess {
     const who = { component: 'metallb-speaker', host: node, instance: pod ?? node } as const;
     const events = new Events({ ...who, queue: this.#queue, clock });
     this.#layer2 = new SpeakerLayer2({
-      ...{ ...common, node, namespace, events, log },
+      ...{ ...common, node, namespace, pod, events, log },
       ...{ settings: options.layer2, memberlist: options.memberlist, packets: this.#announcer.packets },
       serviceOf: (key) => this.#caches.services.store.get(key),
       changed: () => this.#gather.mark(),

@@ -11,7 +11,7 @@ import type { Line } from '../../src/observe/log.ts';
 import { plan } from '../../src/plan/plan.ts';
 import type { Service } from '../../src/plan/snapshot.ts';
 import { eventOf, Layer2, type Layer2Warning } from '../../src/process/layer2.ts';
-import { isSilent, type Layer2View, standingsOf } from '../../src/process/layer2-view.ts';
+import { howHeard, type Layer2View, standingsOf } from '../../src/process/layer2-view.ts';
 import { config, endpoint, ip, l2Advertisement, node, pool, service, snapshot } from '../plan/cluster.ts';
 
 const NODES = ['n1', 'n2', 'n3'];
@@ -28,7 +28,7 @@ class Stage {
   readonly lines: Line[] = [];
   readonly warnings: Layer2Warning[] = [];
   changes = 0;
-  speakers: Speakers | undefined = { ours: new Map(), metallb: new Set() };
+  speakers: Speakers | undefined = { ours: new Map(), unready: new Set(), metallb: new Set() };
   secrets: readonly string[] = ['first'];
   config = configuration();
   readonly layer2: Layer2;
@@ -94,6 +94,7 @@ describe('what is wanted', () => {
         ['n1', [ip('192.0.2.1')]],
         ['n2', [ip('192.0.2.2'), ip('2001:db8::2')]],
       ]),
+      unready: new Set(),
       metallb: new Set(),
     };
     // SHA-256 of `node#address`, see the order of plan/elect
@@ -127,7 +128,7 @@ describe('what is wanted', () => {
     stage.secrets = ['second', 'first'];
     const second = stage.follow('n1', web('a', A));
     expect(second?.liveness?.secrets).toEqual(['second', 'first']);
-    stage.speakers = { ours: new Map([['n3', [ip('192.0.2.3')]]]), metallb: new Set() };
+    stage.speakers = { ours: new Map([['n3', [ip('192.0.2.3')]]]), unready: new Set(), metallb: new Set() };
     expect(stage.follow('n1', web('a', A))?.liveness?.speakers.size).toBe(1);
     expect(stage.follow('n1', web('a', A), web('b', B))?.addresses.length).toBe(2);
   });
@@ -140,12 +141,12 @@ describe('what is wanted', () => {
     const stage = new Stage();
     stage.speakers = undefined;
     expect(stage.follow('n1', web('a', A))?.liveness?.serving).toBe(false);
-    stage.speakers = { ours: new Map(), metallb: new Set(['n2', 'elsewhere']) };
+    stage.speakers = { ours: new Map(), unready: new Set(), metallb: new Set(['n2', 'elsewhere']) };
     expect(stage.follow('n1', web('a', A))).toMatchObject({
       addresses: [{ foreign: true }],
       liveness: { serving: true },
     });
-    stage.speakers = { ours: new Map(), metallb: new Set(['elsewhere']) };
+    stage.speakers = { ours: new Map(), unready: new Set(), metallb: new Set(['elsewhere']) };
     expect(stage.follow('n1', web('a', A))).toMatchObject({ addresses: [{ foreign: false }] });
   });
 
@@ -358,7 +359,7 @@ describe('a view of the packet thread', () => {
         ),
       ],
     };
-    expect(['n2', 'n3', 'n4'].map((name) => isSilent(view, name))).toEqual([false, true, false]);
-    expect(isSilent(undefined, 'n2')).toBe(false);
+    expect(['n2', 'n3', 'n4'].map((name) => howHeard(view, name))).toEqual(['heard', 'silent', 'unknown']);
+    expect(howHeard(undefined, 'n2')).toBe('unknown');
   });
 });

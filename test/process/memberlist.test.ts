@@ -73,17 +73,35 @@ describe('speakers', () => {
     door = await new Door(PODS).open();
   });
   afterEach(() => door.close());
-  const pod = (name: string, nodeName: string, ips: readonly string[], annotations: Json = {}, phase = 'Running') =>
+  const pod = (
+    name: string,
+    nodeName: string,
+    ips: readonly string[],
+    annotations: Json = {},
+    phase = 'Running',
+    image = 'quay.io/metallb/speaker:v0.16.1',
+  ) =>
     door.fake.put(PODS, {
       metadata: { name, namespace: NAMESPACE, annotations, labels: { app: 'x' } },
-      spec: { nodeName },
-      status: { phase, podIPs: ips.map((ip) => ({ ip })) },
+      spec: { nodeName, containers: [{ name: 'speaker', image }] },
+      status: {
+        phase,
+        podIPs: ips.map((ip) => ({ ip })),
+        conditions: [{ type: 'Ready', status: phase === 'Running' ? 'True' : 'False' }],
+      },
     });
   const OURS = { 'fairway/speaker': 'v1' };
   const begin = () => {
     const common = { clock: door.clock, changed: () => {} };
     const tell = (report: (typeof door.reports)[number]) => void door.reports.push(report);
-    return new SpeakerPods({ ...common, api: door.api, namespace: NAMESPACE, labelSelector: 'app=x', tell });
+    return new SpeakerPods({
+      ...common,
+      api: door.api,
+      namespace: NAMESPACE,
+      labelSelector: 'app=x',
+      self: 'me',
+      tell,
+    });
   };
 
   it('are ours by annotation, with their addresses, and MetalLB has the others that run', async () => {
@@ -96,11 +114,34 @@ describe('speakers', () => {
     expect(pods.speakers).toBeUndefined();
     door.run(pods.run(door.signal));
     const first = await door.pass('known', () => pods.speakers);
-    expect(first).toEqual({ ours: new Map([['n1', ['192.0.2.1', '2001:db8::1']]]), metallb: new Set(['n3']) });
+    expect(first).toEqual({
+      ours: new Map([['n1', ['192.0.2.1', '2001:db8::1']]]),
+      ...{ unready: new Set(), metallb: new Set(['n3']) },
+    });
     expect(pods.speakers).toBe(first);
     door.fake.remove(PODS, `${NAMESPACE}/theirs-3`);
     await door.pass('gone', () => pods.speakers?.metallb.size === 0);
     expect(new Set(door.fake.seen.map(({ query }) => query.get('labelSelector')))).toEqual(new Set(['app=x']));
+  });
+
+  it('are ours by image, too, where MetalLB’s own DaemonSet was given it, whatever the version', async () => {
+    const image = (tag: string) => ['Running', `registry.example:5000/fairway/speaker${tag}`] as const;
+    pod('me', 'n1', ['192.0.2.1'], {}, ...image(':0.1.1'));
+    pod('older', 'n2', ['192.0.2.2'], {}, ...image(':0.1.0'));
+    pod('pinned', 'n3', ['192.0.2.3'], {}, ...image('@sha256:0123'));
+    pod('theirs', 'n4', ['192.0.2.4']);
+    const pods = begin();
+    door.run(pods.run(door.signal));
+    const { ours, metallb } = await door.pass('known', () => pods.speakers);
+    expect([[...ours.keys()], [...metallb]]).toEqual([['n1', 'n2', 'n3'], ['n4']]);
+  });
+
+  it('that are not ready are known for it', async () => {
+    pod('ours-1', 'n1', ['192.0.2.1'], OURS, 'Unknown');
+    pod('ours-2', 'n2', ['192.0.2.2'], OURS);
+    const pods = begin();
+    door.run(pods.run(door.signal));
+    expect([...(await door.pass('known', () => pods.speakers)).unready]).toEqual(['n1']);
   });
 
   it('are looked for where watching is forbidden, as with the rights of MetalLB', async () => {
