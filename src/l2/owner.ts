@@ -34,8 +34,8 @@ import { heldBy, turnMs } from './vacancy.ts';
 /** A turn that comes later than this after it was due trusts nothing that was known before. */
 const LATE_MS = 600;
 const LATE_PAUSE_MS = 150;
-/** To hand everything over in, when leaving; and for the last word to be said three times. */
-const LEAVE_MS = 5_000;
+/** To hand everything over in, when leaving, below the limit of the whole node; and for the last word to be said three times. */
+const LEAVE_MS = 2_500;
 const GOODBYE_MS = 80;
 
 /** When the machine must be given a tick though nothing happened. */
