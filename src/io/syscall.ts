@@ -174,6 +174,7 @@ function int32(value: number): Buffer {
   return Buffer.from(new Int32Array([value]).buffer);
 }
 
+/** For each datagram that is sent: in the order of x64 and arm64. */
 function writeUint16(bytes: Buffer, value: number, at: number): void {
-  bytes.set(new Uint8Array(new Uint16Array([value]).buffer), at);
+  bytes.writeUInt16LE(value, at);
 }

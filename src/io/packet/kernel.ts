@@ -101,6 +101,12 @@ export class PollSet {
     });
   }
 
+  /** Waits for nothing but the time; less when a signal comes. */
+  rest(forMs: number): void {
+    this.#timeout.writeBigInt64LE(BigInt(Math.round(forMs * 1e6)), 8);
+    call.ppoll(this.#bytes, 0, this.#timeout, null);
+  }
+
   /** Waits `forMs` at most; places of those that are ready in the list that is watched. Throws SystemCallError. */
   wait(forMs: number): readonly number[] {
     // struct timespec; forMs is below a second

@@ -9,6 +9,10 @@ import { LinkWatch } from './link-watch.ts';
 import { type Readable, Sockets } from './sockets.ts';
 
 const LONGEST_WAIT_MS = 100;
+/** More turns than these in so many ms, and each begins with a rest: what comes and what is due meanwhile is done as one. */
+const BUSY_TURNS = 60;
+const COUNTED_MS = 100;
+const REST_MS = 2;
 
 export type ThreadEvent<Wanted> =
   | PacketEvent
@@ -38,6 +42,8 @@ export class PacketLoop<State, Wanted, Report extends { readonly report: string 
   readonly #watch: LinkWatch;
   readonly #sockets: Sockets;
   #readable: readonly Readable[] = [];
+  /** Of the present 100 ms, and whether those before were busy. */
+  #turns = { since: 0, count: 0, isBusy: false };
   #polled = '';
 
   constructor(machine: ThreadMachine<State, Wanted, Report>, state: State, wake: number, ports: LoopPorts<Report>) {
@@ -72,6 +78,7 @@ export class PacketLoop<State, Wanted, Report extends { readonly report: string 
     const { clock, messages } = this.#ports;
     this.#watch.start(clock());
     this.#watchSockets();
+    this.#rest();
     const due = Math.min(this.#steps.dueAt, this.#watch.dueAt);
     for (const at of this.#poll.wait(Math.min(LONGEST_WAIT_MS, Math.max(0, due - clock()))))
       this.#readable[at]?.drain();
@@ -86,6 +93,16 @@ export class PacketLoop<State, Wanted, Report extends { readonly report: string 
     this.#steps.end();
     this.#sockets.close();
     this.#watch.close();
+  }
+
+  /** Thousands of packets a second cost a turn each otherwise; a few are answered as soon as they come. */
+  #rest(): void {
+    const now = this.#ports.clock();
+    const { since, count, isBusy } = this.#turns;
+    if (now - since < COUNTED_MS) this.#turns.count++;
+    // a rest makes turns rarer by itself
+    else this.#turns = { since: now, count: 1, isBusy: count > (isBusy ? BUSY_TURNS / 3 : BUSY_TURNS) };
+    if (this.#turns.isBusy) this.#poll.rest(REST_MS);
   }
 
   #watchSockets(): void {
