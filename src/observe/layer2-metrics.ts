@@ -11,14 +11,18 @@ export interface Layer2Observed {
   readonly layer2: Layer2Counts;
 }
 
-/** What only a history can tell: how often an address was claimed and given up here, by reason, and strangers seen. */
+/**
+ * What only a history can tell: how often an address was claimed and given up here, by reason, strangers seen, and how
+ * often the packet thread was stopped for so long that it trusted nothing after it.
+ */
 export interface Layer2Counts {
   readonly claims: Readonly<Record<string, number>>;
   readonly releases: Readonly<Record<string, number>>;
   readonly strangers: number;
+  readonly late: number;
 }
 
-export const NO_LAYER2_COUNTS: Layer2Counts = { claims: {}, releases: {}, strangers: 0 };
+export const NO_LAYER2_COUNTS: Layer2Counts = { claims: {}, releases: {}, strangers: 0, late: 0 };
 
 function ofAddresses(name: string, help: string, value: (counters: AddressCounters) => number): Row<Layer2Observed> {
   const read = ({ links }: Layer2Observed): readonly Sample[] => {
@@ -124,6 +128,13 @@ export const LAYER2_METRICS: readonly Row<Layer2Observed>[] = [
     labels: [],
     help: 'Times that a machine which is no node answered for an address',
     read: ({ layer2 }) => [{ labels: {}, value: layer2.strangers }],
+  },
+  {
+    name: 'fairway_layer2_late_turns_total',
+    type: 'counter',
+    labels: [],
+    help: 'Times that the packet thread was stopped or starved for more than 600 ms',
+    read: ({ layer2 }) => [{ labels: {}, value: layer2.late }],
   },
   {
     name: 'fairway_layer2_ignored_datagrams_total',

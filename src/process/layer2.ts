@@ -137,11 +137,12 @@ export class Layer2 {
   }
 
   #count(report: LinksReport): void {
-    const { claims, releases, strangers } = this.#counts;
+    const { claims, releases, strangers, late } = this.#counts;
     const more = (counts: Layer2Counts['claims'], name: string) => ({ ...counts, [name]: (counts[name] ?? 0) + 1 });
     if (report.report === 'l2-claimed') this.#counts = { ...this.#counts, claims: more(claims, report.because) };
     if (report.report === 'l2-released') this.#counts = { ...this.#counts, releases: more(releases, report.because) };
     if (report.report === 'l2-stranger') this.#counts = { ...this.#counts, strangers: strangers + 1 };
+    if (report.report === 'l2-late') this.#counts = { ...this.#counts, late: late + 1 };
   }
 
   get #ownership(): Ownership {

@@ -83,11 +83,12 @@ describe('metrics of layer 2', () => {
   });
 
   it('count what happened by reason', () => {
-    const counts = { claims: { vacant: 2 }, releases: { leaving: 1 }, strangers: 3 };
+    const counts = { claims: { vacant: 2 }, releases: { leaving: 1 }, strangers: 3, late: 4 };
     expect(series(undefined, counts)).toEqual([
       'fairway_layer2_claims_total{reason="vacant"} 2',
       'fairway_layer2_releases_total{reason="leaving"} 1',
       'fairway_layer2_strangers_total{} 3',
+      'fairway_layer2_late_turns_total{} 4',
     ]);
   });
 

@@ -228,7 +228,7 @@ describe('what the packet thread tells', () => {
       msg: 'service has IP, announcing',
       fields: { protocol: 'layer2', ips: [A], pool: 'main' },
     });
-    expect(stage.layer2.counts).toEqual({ claims: {}, releases: {}, strangers: 0 });
+    expect(stage.layer2.counts).toEqual({ claims: {}, releases: {}, strangers: 0, late: 0 });
   });
 
   it('changes nothing for who looks when it says the same', () => {
@@ -287,7 +287,8 @@ describe('what the packet thread tells', () => {
     const stage = new Stage();
     const claimed = { report: 'l2-claimed', segment: 'eth0', ip: A, epoch: 1, because: 'vacant' } as const;
     stage.hear(claimed, claimed, { report: 'l2-released', segment: 'eth0', ip: A, because: 'leaving' });
-    expect(stage.layer2.counts).toEqual({ claims: { vacant: 2 }, releases: { leaving: 1 }, strangers: 0 });
+    stage.hear({ report: 'l2-late', segment: 'eth0', pausedMs: 700 });
+    expect(stage.layer2.counts).toEqual({ claims: { vacant: 2 }, releases: { leaving: 1 }, strangers: 0, late: 1 });
   });
 });
 
