@@ -68,7 +68,6 @@ export class SpeakerLayer2 {
   readonly #telling: TellingMemory = new Map();
   #lingering: NodeJS.Timeout | undefined;
 
-  /** Throws an Error that names the file of the Secret. */
   constructor(options: SpeakerLayer2Options) {
     this.#options = options;
     const { settings, memberlist, log, servedChanged } = options;
