@@ -101,10 +101,11 @@ export class PollSet {
     });
   }
 
-  /** Waits for nothing but the time; less when a signal comes. */
-  rest(forMs: number): void {
+  /** Waits so long, or until one is ready of those from this place on. */
+  rest(forMs: number, from: number): void {
     this.#timeout.writeBigInt64LE(BigInt(Math.round(forMs * 1e6)), 8);
-    call.ppoll(this.#bytes, 0, this.#timeout, null);
+    const these = this.#bytes.subarray(from * POLLFD_SIZE);
+    call.ppoll(these, these.length / POLLFD_SIZE, this.#timeout, null);
   }
 
   /** Waits `forMs` at most; places of those that are ready in the list that is watched. Throws SystemCallError. */

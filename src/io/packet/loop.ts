@@ -42,6 +42,8 @@ export class PacketLoop<State, Wanted, Report extends { readonly report: string 
   readonly #watch: LinkWatch;
   readonly #sockets: Sockets;
   #readable: readonly Readable[] = [];
+  /** Place of the first of them that no rest may delay; they are the last. */
+  #firstUrgent = 0;
   /** Of the present 100 ms, and whether those before were busy. */
   #turns = { since: 0, count: 0, isBusy: false };
   #polled = '';
@@ -102,7 +104,7 @@ export class PacketLoop<State, Wanted, Report extends { readonly report: string 
     if (now - since < COUNTED_MS) this.#turns.count++;
     // a rest makes turns rarer by itself
     else this.#turns = { since: now, count: 1, isBusy: count > (isBusy ? BUSY_TURNS / 3 : BUSY_TURNS) };
-    if (this.#turns.isBusy) this.#poll.rest(REST_MS);
+    if (this.#turns.isBusy) this.#poll.rest(REST_MS, this.#firstUrgent);
   }
 
   #watchSockets(): void {
@@ -117,6 +119,7 @@ export class PacketLoop<State, Wanted, Report extends { readonly report: string 
       ...this.#sockets.readable(),
     ];
     this.#poll.watch(this.#readable.map((each) => each.fd));
+    this.#firstUrgent = this.#readable.filter(({ isUrgent }) => isUrgent !== true).length;
   }
 
   #tellLinks(): void {

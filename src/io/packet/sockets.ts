@@ -15,6 +15,8 @@ import { UdpSocket } from './udp-socket.ts';
 /** One descriptor to poll, and what to do when it is ready. */
 export interface Readable {
   readonly fd: number;
+  /** ARP and Neighbor Discovery. */
+  readonly isUrgent?: boolean;
   readonly drain: () => void;
 }
 
@@ -33,14 +35,19 @@ export class Sockets {
     this.#links = links;
   }
 
-  /** Datagrams before frames: BFD has less time than ARP. */
+  /** Datagrams before frames: BFD has less time than ARP. Those last that are to be answered at once. */
   readable(): readonly Readable[] {
     const udp = [...this.#udp].filter(([, socket]) => socket.isRead);
+    const frames = [...this.#frames].flatMap(([name, socket]) =>
+      socket.fds.map((fd) => ({
+        ...{ fd, isUrgent: name === socket.link },
+        drain: () => this.#drainFrames(fd, name, socket),
+      })),
+    );
     return [
       ...udp.map(([name, socket]) => ({ fd: socket.fd, drain: () => this.#drainUdp(name, socket) })),
-      ...[...this.#frames].flatMap(([name, socket]) =>
-        socket.fds.map((fd) => ({ fd, drain: () => this.#drainFrames(fd, name, socket) })),
-      ),
+      ...frames.filter(({ isUrgent }) => !isUrgent),
+      ...frames.filter(({ isUrgent }) => isUrgent),
     ];
   }
 
