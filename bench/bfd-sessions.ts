@@ -6,7 +6,7 @@ import type { BfdWanted, LinksWanted } from '../src/links/wanted.ts';
 import type { LinksReport, LinksView } from '../src/links.ts';
 import { type Ip, parseIp } from '../src/net/address.ts';
 
-const NEAR = '198.18.0.1';
+export const NEAR = '198.18.0.1';
 export const farAddress = (i: number): string => `198.18.${1 + (i >> 7)}.${1 + (i & 127)}`;
 
 const PARAMETERS: BfdWanted['parameters'] = {

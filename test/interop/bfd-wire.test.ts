@@ -1,8 +1,9 @@
 // BFD over a bad wire: what is lost, late, out of order or doubled takes no session down that its multiplier allows for.
 
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { WireFaults } from './bad-wire.ts';
 import { peerSpec, type Route, startBirdOn, startFrrOn } from './bfd-paths.ts';
+import { favour, unfavour } from './favour.ts';
 import { node } from './lab.ts';
 import { bfdProfile, bgpPeer, cluster, passwordSecret } from './manifests.ts';
 import { throughout, until } from './process.ts';
@@ -17,6 +18,9 @@ const HUNDRED = ['interval 100 ms; multiplier 3;'];
 
 stories('BFD over a bad wire', ['FRR', 'BIRD'], () => {
   const lab = useLab(1);
+  // 50 ms × 3 is promised to a process that gets its processor time
+  beforeAll(favour);
+  afterAll(unfavour);
   // the node's port of the switch leads through two TAP interfaces and the program between them
   beforeEach(() =>
     lab.ip(
