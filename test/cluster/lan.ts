@@ -141,3 +141,8 @@ export function metricOf(cluster: Cluster, node: string, series: string): number
   const line = lines.find((each) => each.startsWith(`${series} `));
   return line === undefined ? undefined : Number(line.slice(series.length + 1));
 }
+
+/** How often the packet thread of each node stood still since its process started. */
+export function lateTurns(cluster: Cluster): readonly number[] {
+  return cluster.nodes.map((name) => metricOf(cluster, name, 'fairway_layer2_late_turns_total') ?? 0);
+}
