@@ -6,10 +6,10 @@ import { until } from '../test/interop/process.ts';
 import { answerers, judge, ms, tollSince, type Verdict } from './answers.ts';
 import { now } from './client.ts';
 import type { Stage } from './stage.ts';
-import { nodeOf, untilWhole, type View } from './watch.ts';
+import { KNOWN_MS, nodeOf, untilWhole, type View } from './watch.ts';
 
-/** After an act: long enough for every request of its time to have ended, and to see that it is over. */
-const AFTER_MS = 3_000;
+/** After an act, to see what becomes of it. */
+const AFTER_MS = 4_000;
 const CUT_MS = 6_000;
 /** The controller that led has lost its Lease meanwhile, and for 15 s nobody else may take it. */
 const CAUGHT_UP_MS = 25_000;
@@ -122,6 +122,8 @@ export class Play {
   }
 
   #judge(promise: string, view: View, from: number, mostMs: number): void {
-    this.#verdicts.push(judge(promise, tollSince(view.since(from), from), now() - from, mostMs));
+    const known = now() - KNOWN_MS;
+    const requests = view.since(from).filter(({ at }) => at < known);
+    this.#verdicts.push(judge(promise, tollSince(requests, from), known - from, mostMs));
   }
 }

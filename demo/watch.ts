@@ -11,6 +11,8 @@ import type { Stage, Vip } from './stage.ts';
 const CLIENT = join(import.meta.dirname, 'client.ts');
 const KEPT_MS = 300_000;
 const SECOND = 1_000;
+/** What became of a request is known by then: a lost one later than one that was made after it and answered. */
+export const KNOWN_MS = PATIENCE_MS + 2 * EVERY_MS;
 /** In so many requests every path of three is taken, but for one in 60,000 times. */
 const SHAPE_MS = 3_000;
 
@@ -61,8 +63,7 @@ export class View {
 
   /** Outages that are over and were not told of yet, in words. */
   news(): readonly string[] {
-    // lost ones are known later than answered ones that were made after them
-    const known = now() - PATIENCE_MS - 2 * EVERY_MS;
+    const known = now() - KNOWN_MS;
     const over = outages(this.since(this.#toldTo).filter(({ at }) => at < known));
     this.#toldTo = over.at(-1)?.to ?? this.#toldTo;
     return over.map(
