@@ -25,7 +25,7 @@ export interface Layer2Settings {
   readonly failbackMs: number;
 }
 
-export interface Layer2Grounds {
+export interface WantedGrounds {
   readonly plan: Pick<Plan, 'node' | 'candidacies'>;
   readonly settings: Layer2Settings;
   /** In a Service's status before this process knew it. */
@@ -37,7 +37,7 @@ export interface Layer2Grounds {
 }
 
 /** Undefined: layer 2 has nothing to do here. Addresses are in no order that means anything. */
-export function layer2Wanted(grounds: Layer2Grounds): Layer2Wanted | undefined {
+export function layer2Wanted(grounds: WantedGrounds): Layer2Wanted | undefined {
   const { plan, settings, established, liveness, metallb } = grounds;
   if (plan.candidacies.length === 0) return undefined;
   const addresses: Layer2Address[] = [];

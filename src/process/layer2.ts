@@ -156,15 +156,21 @@ export class Layer2 {
   /** Another plan. */
   #settle(plan: Plan, config: Config | undefined, established: Layer2Grounds['established']): void {
     this.#plan = plan;
+    // before a first configuration no plan knows an address
+    if (config !== undefined) this.#review(plan, config, established);
+    this.#serve();
+  }
+
+  /** What is known of the addresses themselves. */
+  #review(plan: Plan, { pools }: Config, established: Layer2Grounds['established']): void {
     const taken = new Set<Ip>();
     for (const { ips } of plan.services.values()) for (const ip of ips) taken.add(ip);
     const before = this.#established ?? new Set([...established()].flatMap((text) => parseIp(text) ?? []));
     // what was given up and is given again is as new
     const kept = [...before].filter((ip) => taken.has(ip));
     this.#established = this.#established !== undefined && kept.length === before.size ? before : new Set(kept);
-    const controls = plan.candidacies.length === 0 ? [] : controlsOf(config?.pools ?? [], taken);
+    const controls = plan.candidacies.length === 0 ? [] : controlsOf(pools, taken);
     if (controls.join() !== this.#controls.join()) this.#controls = controls;
-    this.#serve();
   }
 
   #serve(): void {

@@ -160,6 +160,15 @@ describe('what is wanted', () => {
     expect(established(web('a', A))).toEqual([`${A} false`]);
   });
 
+  it('knows what had an address before, also where the configuration comes later', () => {
+    const stage = new Stage();
+    const { nodes } = snapshot([], [], { nodes: NODES.map((name) => node(name)) });
+    const early = plan({ ...snapshot([], [web('a', A)]), config: undefined }, 'n1');
+    const established = () => [A];
+    expect(stage.layer2.follow({ plan: early, config: undefined, nodes, established })).toBeUndefined();
+    expect(stage.follow('n1', web('a', A))?.addresses).toMatchObject([{ ip: A, established: true }]);
+  });
+
   it('has control addresses that no Service has, of pools that are on the LAN, and none where all are taken', () => {
     const stage = new Stage();
     const all = Array.from({ length: 8 }, (_, at) => web(`s${at}`, ip(`10.0.0.${at}`)));
