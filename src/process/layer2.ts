@@ -71,6 +71,7 @@ export class Layer2 {
   #known: ReadonlySet<string> | undefined;
   #unserved: ReadonlySet<string> = new Set();
   #counts: Layer2Counts = NO_LAYER2_COUNTS;
+  #view: Layer2View | undefined;
 
   constructor(options: Layer2Options) {
     this.#options = options;
@@ -127,8 +128,10 @@ export class Layer2 {
     if (line !== undefined) this.#options.say(line);
   }
 
-  /** All that the packet thread knows, where it was asked. */
+  /** All that the packet thread knows, as it was last asked. The same view again is older than what was told since. */
   look(view: Layer2View): void {
+    if (view === this.#view) return;
+    this.#view = view;
     this.#isHeard = true;
     const seen = standingsOf(view);
     for (const [ip, standings] of seen) this.#stand(ip, standings);

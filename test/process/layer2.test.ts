@@ -356,6 +356,19 @@ describe('a view of the packet thread', () => {
     expect(['noInterface', 'notOwner']).toContain(stage.reason('a'));
   });
 
+  it('that was looked at before does not undo what was told since', () => {
+    const stage = new Stage();
+    stage.follow('n1', web('a', A));
+    const view = { lans: [lan([{ state: 'owner' }])] };
+    stage.layer2.look(view);
+    expect(stage.reason('a')).toBe('announced');
+    stage.hear(answers([A]));
+    stage.layer2.look(view);
+    expect(stage.reason('a')).toBe('notYetClaimed');
+    stage.layer2.look({ ...view });
+    expect(stage.reason('a')).toBe('announced');
+  });
+
   it('tells a node that is silent everywhere from one that is heard somewhere, or nowhere known', () => {
     const view = {
       lans: [
