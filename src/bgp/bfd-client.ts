@@ -100,6 +100,7 @@ function isWatched({ fsm, negotiated }: Connection): boolean {
 /** The path is up again: no need to wait for the next try. A peer that keeps failing goes on being waited for. */
 function dialAnew(turn: Turn): void {
   const { peer, tick } = turn;
+  if (peer.config.passive || peer.session !== undefined || peer.inbound?.fsm.is === 'OpenConfirm') return;
   const { is } = peer.outbound.fsm;
   if (peer.backoff.sessions <= 1) peer.dialAt = tick.now;
   if (is === 'Connect' || is === 'Active')

@@ -97,6 +97,25 @@ describe('a path that fails', () => {
     expect(stage.says(UP)).toEqual([`close rst ${dialled}`, 'connect']);
   });
 
+  it('is not dialled by a peer that never dials, nor while its own connection is nearly up', () => {
+    const passive = new BfdStage({ passive: true });
+    passive.says(UP);
+    passive.tick();
+    passive.accepted('in#1');
+    passive.open({}, 'in#1');
+    passive.keepalive('in#1');
+    passive.now += 60_000;
+    passive.says(FAILED);
+    passive.tick(10_000);
+    expect(passive.says(UP)).toEqual([]);
+    const stage = new BfdStage().settled();
+    stage.says(FAILED);
+    stage.tick(10_000);
+    stage.accepted('in#1');
+    stage.open({}, 'in#1');
+    expect(stage.says(UP)).not.toContain('connect');
+  });
+
   it('that fails again and again is waited for longer each time', () => {
     const stage = new BfdStage().settled();
     const waits: number[] = [];
