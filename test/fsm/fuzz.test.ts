@@ -2,6 +2,7 @@
 // still at one instant, and can always be left. Seeded: a failure names its seed.
 
 import { describe, expect, it } from 'vitest';
+import type { BfdSays } from '../../src/bgp/bfd-client.ts';
 import { encodeKeepalive, encodeNotification, encodeRouteRefresh } from '../../src/bgp/message.ts';
 import { encodeOpen } from '../../src/bgp/open.ts';
 import { encodeEndOfRib } from '../../src/bgp/pack.ts';
@@ -20,10 +21,12 @@ const UPDATE = Buffer.from(
   'hex',
 );
 
+const STRICT_OPEN = { ...THEIR_OPEN, capabilities: { ...THEIR_OPEN.capabilities, bfdStrict: true } };
+
 /** Mostly what the state waits for, so that the stories get somewhere; else anything, whole or broken. */
 function message(chance: Chance, is: string | undefined): Uint8Array {
   if (chance.happens(0.7)) {
-    if (is === 'OpenSent') return encodeOpen(THEIR_OPEN);
+    if (is === 'OpenSent') return encodeOpen(chance.happens(0.3) ? STRICT_OPEN : THEIR_OPEN);
     return is === 'OpenConfirm' ? encodeKeepalive() : chance.pick([UPDATE, encodeKeepalive()]);
   }
   const bytes = chance.pick([
@@ -43,12 +46,25 @@ function message(chance: Chance, is: string | undefined): Uint8Array {
   return chance.happens(0.1) ? sent.subarray(0, chance.between(1, sent.length)) : sent;
 }
 
+function bfdSays(chance: Chance): BfdSays {
+  const down = { is: 'down', why: 'x', independent: chance.happens(0.5) } as const;
+  return chance.pick<BfdSays>([
+    ...([{ is: 'up' }, { is: 'up' }, { is: 'admin-down' }, { is: 'unknown' }] as const),
+    ...[
+      { ...down, failure: false },
+      { ...down, failure: true },
+      { ...down, failure: true, heldMs: 4_000 },
+    ],
+  ]);
+}
+
 /** Answers how often it was established, and how many UPDATEs it took. */
 function run(seed: number): readonly [ups: number, updates: number] {
   const chance = createChance(seed);
   const gracefulRestart = chance.happens(0.5);
   const delayOpenMs = chance.pick([0, 0, 5_000]);
-  const peer = createPeer({ ...CONFIG, gracefulRestart, delayOpenMs, keep: chance.happens(0.5) }, 1, 0);
+  const withBfd = chance.happens(0.5) ? { bfd: true as const } : {};
+  const peer = createPeer({ ...CONFIG, gracefulRestart, delayOpenMs, keep: chance.happens(0.5), ...withBfd }, 1, 0);
   let now = 0;
   let accepted = 0;
   let ups = 0;
@@ -117,8 +133,9 @@ function run(seed: number): readonly [ups: number, updates: number] {
         on: 'configure',
         config: { ...peer.config, port: chance.pick([179, 1179]), passive: chance.happens(0.3) },
       }),
+    () => give({ on: 'bfd', says: bfdSays(chance) }),
   ];
-  const likely = [0, 1, 1, 2, 2, 2, 3, ...new Array<number>(12).fill(4), 5, 6, 6, 7, 8];
+  const likely = [9, 9, 9, 0, 1, 1, 2, 2, 2, 3, ...new Array<number>(12).fill(4), 5, 6, 6, 7, 8];
   for (let i = 0; i < EVENTS; i++) {
     now += chance.pick([0, 0, 1, 50, 1_000, 30_000]);
     deeds[chance.pick(likely)]?.();
