@@ -138,6 +138,34 @@ clusterStories('layer 2', [], () => {
     await untilL2Statuses(cluster, 'web', next);
   });
 
+  story(
+    'a node dies while the API server is away: another answers all the same, and the status follows later',
+    async () => {
+      const web = loadBalancer('web');
+      await cluster.api.apply(lanPool(), l2Advertisement('main'), web, pod(1, 'n1'), pod(2, 'n2'), pod(3, 'n3'));
+      const owner = await untilAnswered(cluster, [LAN.ipv4]);
+      await untilL2Statuses(cluster, 'web', owner);
+      await cluster.control.stopApiServer('SIGKILL');
+      let next = '';
+      try {
+        await cluster.kubelet.cutPower(Number(owner.slice(1)));
+        cluster.lab.ip('sw', `link set ${placeOf(owner)} down`);
+        next = await untilAnswered(cluster, [LAN.ipv4], others(owner));
+        expect(announced(next, LAN.ipv4)).toBe(1);
+      } finally {
+        cluster.control.startApiServer();
+        await cluster.control.untilReady();
+      }
+      try {
+        await untilL2Statuses(cluster, 'web', next);
+      } finally {
+        cluster.lab.ip('sw', `link set ${placeOf(owner)} up`);
+        cluster.kubelet.switchOn(Number(owner.slice(1)));
+        await untilReady(cluster);
+      }
+    },
+  );
+
   story('without its L2Advertisement an address is silent, and so it is without a pod', async () => {
     const web = loadBalancer('web');
     await cluster.api.apply(lanPool(), l2Advertisement('main'), web, pod(1, 'n1'));
