@@ -1,7 +1,7 @@
 // The packet thread from main's side: begun only when there is something to do, always told the whole, heard, asked, left.
 // The thread is one of the test; io/packet-thread has tests of its own.
 
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import type { BfdSays } from '../../src/bgp/bfd-client.ts';
 import type { Layer2Wanted, LinksWanted } from '../../src/links/wanted.ts';
 import type { LinksReport, LinksView } from '../../src/links.ts';
@@ -181,4 +181,23 @@ it('an iBGP router is one hop away exactly while it is on a subnet of ours', () 
   stage.subnets = [];
   stage.half.wantSessions(new Map([['rr', session('nearest')]]));
   expect(hops()).toBe('multi');
+});
+
+it('and that is looked at again when the subnets change, though nobody asks', () => {
+  vi.useFakeTimers();
+  try {
+    const stage = new Stage();
+    stage.half.wantSessions(new Map([['rr', session('nearest')]]));
+    vi.advanceTimersByTime(20_000);
+    expect(stage.wanted).toHaveLength(1);
+    stage.subnets = [];
+    vi.advanceTimersByTime(5_000);
+    expect(stage.wanted.map(({ sessions }) => sessions.get('rr')?.hops)).toEqual(['single', 'multi']);
+    stage.half.wantSessions(new Map([['tor', session()]]));
+    stage.subnets = ['192.0.2.0/24' as Prefix];
+    vi.advanceTimersByTime(20_000);
+    expect(stage.wanted).toHaveLength(3);
+  } finally {
+    vi.useRealTimers();
+  }
 });
