@@ -259,6 +259,9 @@ describe('the counters of a pool', () => {
 it('10,000 Services settle in one write each and one of the pool, one change after that in one', () => {
   const api = new TinyApi().put(pool('p', ['10.0.0.0/16']));
   for (let i = 0; i < 10_000; i++) api.put(service(`default/s${i}`));
+  const whole = performance.now();
+  control(start(), api.seen(), new Date(0).toISOString());
+  const wholeMs = performance.now() - whole;
   const controller = start();
   api.settle(controller);
   expect(api.writes).toBe(10_001);
@@ -274,5 +277,5 @@ it('10,000 Services settle in one write each and one of the pool, one change aft
     expect(round.services.has(`default/more-${i}`)).toBe(true);
     return ms;
   });
-  expect(Math.min(...took)).toBeLessThan(20);
+  expect(Math.min(...took)).toBeLessThan(wholeMs / 4);
 });

@@ -53,6 +53,9 @@ const METALLB = [
   'metallb_bfd_session_up_events',
   'metallb_bfd_session_down_events',
   'metallb_bfd_zebra_notifications',
+  'metallb_layer2_requests_received',
+  'metallb_layer2_responses_sent',
+  'metallb_layer2_gratuitous_sent',
 ];
 
 describe('metrics', () => {

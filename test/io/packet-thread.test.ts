@@ -52,7 +52,8 @@ describe.skipIf(cannot.length > 0)(`the packet thread ${cannot.join(', ')}`, () 
       took.push(performance.now() - began);
     }
     took.sort((x, y) => x - y);
-    expect(took[20]).toBeLessThan(10);
+    // without the wake it would be all that is left of 100 ms
+    expect(took[20]).toBeLessThan(50);
   });
 
   it('tells instants on the clock of main', async () => {
@@ -98,7 +99,7 @@ describe.skipIf(cannot.length > 0)(`the packet thread ${cannot.join(', ')}`, () 
     expect(open()).toBeGreaterThan(before + 4);
     const began = performance.now();
     await a.thread.end();
-    expect(performance.now() - began).toBeLessThan(900);
+    expect(performance.now() - began).toBeLessThan(5_000);
     expect(open()).toBeLessThanOrEqual(before);
     await expect(a.thread.view()).rejects.toThrow('has ended');
     a.thread.want({});

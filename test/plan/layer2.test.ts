@@ -119,7 +119,9 @@ describe('the candidates for an address', () => {
     const endpoints = Object.fromEntries(many.map(({ key }) => [key, [endpoint('10.9.9.9', 'node-1')]]));
     const seen = snapshot(config(pools), many, { nodes: names.map((name) => node(name)), endpoints });
     const memory = createMemory();
+    const whole = performance.now();
     plan(seen, 'node-1', memory);
+    const wholeMs = performance.now() - whole;
     const costs: number[] = [];
     for (let at = 0; at < 20; at++) {
       const services = new Map(seen.services).set('ns/s7', service('ns/s7', { ingress: [{ ip: `10.1.0.${at}` }] }));
@@ -129,7 +131,8 @@ describe('the candidates for an address', () => {
       expect(candidacies.find(({ service: key }) => key === 'ns/s7')?.ip).toBe(ip(`10.1.0.${at}`));
       expect(candidacies.length).toBe(10_000);
     }
-    process.stdout.write(`one change among 10,000 by layer 2: ${Math.min(...costs).toFixed(1)} ms at best\n`);
-    expect(Math.min(...costs)).toBeLessThan(25);
+    const text = `${Math.min(...costs).toFixed(1)} ms at best, all of it ${wholeMs.toFixed(1)} ms`;
+    process.stdout.write(`one change among 10,000 by layer 2: ${text}\n`);
+    expect(Math.min(...costs)).toBeLessThan(wholeMs / 4);
   });
 });
