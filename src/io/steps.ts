@@ -17,7 +17,8 @@ export class Steps<S, Ev extends { readonly on: string }, Fx> {
   readonly #carry: (effect: Fx, now: number) => void;
   readonly #clock: () => number;
   readonly #waiting: (Ev | { readonly on: 'tick' })[] = [];
-  readonly #recent: string[] = [];
+  /** Formatted only when they are asked for: some machines step a thousand times a second. */
+  readonly #recent: (readonly [now: number, on: string, of: unknown])[] = [];
   #state: S;
   #stepping = false;
   #ended = false;
@@ -40,7 +41,7 @@ export class Steps<S, Ev extends { readonly on: string }, Fx> {
 
   /** The last events, oldest first, as `<ms> <event> [what it is about]`: no octets, no secrets. */
   get recent(): readonly string[] {
-    return this.#recent;
+    return this.#recent.map(([now, on, of]) => `${now.toFixed(1)} ${on}${of === undefined ? '' : ` ${String(of)}`}`);
   }
 
   get isEnded(): boolean {
@@ -78,8 +79,7 @@ export class Steps<S, Ev extends { readonly on: string }, Fx> {
   }
 
   #remember(event: { readonly on: string; connection?: unknown; socket?: unknown; link?: unknown }, now: number): void {
-    const of = event.connection ?? event.socket ?? event.link;
-    this.#recent.push(`${now.toFixed(1)} ${event.on}${of === undefined ? '' : ` ${String(of)}`}`);
+    this.#recent.push([now, event.on, event.connection ?? event.socket ?? event.link]);
     if (this.#recent.length > REMEMBERED) this.#recent.shift();
   }
 }
