@@ -62,7 +62,7 @@ export class StatusWriter {
   /** Read, or not to be had: without statuses nobody knows what was announced before a start. */
   get isDecided(): boolean {
     const { synced, state } = this.#options.watched;
-    return synced || state?.problem !== undefined;
+    return synced || state?.is === 'absent' || state?.denied === true;
   }
 
   /** Was the Service announced by this node when it was read? */

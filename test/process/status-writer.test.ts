@@ -16,14 +16,14 @@ const announced: ServicePlan = {
   candidacies: [],
 };
 
-function scene(seen: () => readonly SeenStatus[]) {
+function scene(seen: () => readonly SeenStatus[], reading: object = { synced: true }) {
   const clock = new HandClock();
   const wanted: Write[] = [];
   const changes = { count: 0 };
   const writer = new StatusWriter({
     ...{ of: BGP_STATUS, kind: SERVICE_BGP_STATUSES, node: 'n1', namespace: 'lb', clock },
     queue: { want: (write) => wanted.push(write), unwant: () => undefined },
-    watched: { store: { map: () => new Map() }, synced: true, state: undefined } as never,
+    watched: { store: { map: () => new Map() }, synced: false, state: undefined, ...reading } as never,
     own: () => new Map([['app/web', seen()]]),
     changed: () => changes.count++,
   });
@@ -35,7 +35,7 @@ function scene(seen: () => readonly SeenStatus[]) {
       return `${change.do} ${target.name}`;
     });
   };
-  return { clock, look, changes };
+  return { clock, look, changes, writer };
 }
 
 it('an object under our name that is of no use goes before ours is made', () => {
@@ -67,4 +67,13 @@ it('what somebody undoes each time is written ever more rarely, and without a pa
   expect(changes.count).toBeGreaterThanOrEqual(times.length);
   await clock.advance(start + 200_000 - clock.now());
   expect([look().length, look().length]).toEqual([1, 1]);
+});
+
+it('what was announced before is waited for while the server is only busy, not where there is nothing to be read', () => {
+  const decided = (reading: object): boolean => scene(() => [], reading).writer.isDecided;
+  const busy = { is: 'waiting', problem: '429 Too Many Requests', denied: false };
+  expect(decided({ state: busy })).toBe(false);
+  expect(decided({ state: { ...busy, problem: '403 Forbidden', denied: true } })).toBe(true);
+  expect(decided({ state: { ...busy, is: 'absent' } })).toBe(true);
+  expect(decided({ synced: true, state: busy })).toBe(true);
 });
