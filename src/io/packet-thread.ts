@@ -1,22 +1,30 @@
 // The packet thread as main sees it: started, told what is wanted, heard. Owned by process/packet-half. Its machine is
 // whatever the entry drives (see packet/worker); what goes over is whole wanted states down and reports up. If the thread
-// dies, so does the process: its sessions and addresses would be nobody's.
+// dies or hangs, so does the process end: its sessions and addresses would be nobody's.
 
 import { Worker } from 'node:worker_threads';
-import { openWake, wake } from './packet/kernel.ts';
+import { Heartbeat } from './heartbeat.ts';
+import { endAtOnce, openWake, wake } from './packet/kernel.ts';
 import type { FromThread, ThreadStart, ToThread } from './packet/worker.ts';
 import { closeSocket } from './syscall.ts';
 
 /** A turn is 100 ms at most. */
 const END_WITHIN_MS = 1_000;
 
+/** The view that was asked for, and is not there yet. */
+interface Asked<View> {
+  readonly view: Promise<View>;
+  readonly give: (view: View) => void;
+  readonly refuse: (why: Error) => void;
+}
+
 export class PacketThread<Wanted, Report extends { readonly report: string }, View> {
   readonly #worker: Worker;
   readonly #wake: number;
   readonly #report: (report: Report) => void;
-  readonly #views = new Map<number, { give: (view: View) => void; refuse: (why: Error) => void }>();
+  readonly #heartbeat: Heartbeat;
   readonly #exited: Promise<void>;
-  #asked = 0;
+  #asked: Asked<View> | undefined;
   #isEnding = false;
   #fault: unknown;
   #recent: readonly string[] = [];
@@ -34,6 +42,14 @@ export class PacketThread<Wanted, Report extends { readonly report: string }, Vi
     });
     this.#exited = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
     this.#worker.once('exit', (code) => this.#exit(code));
+    this.#heartbeat = new Heartbeat(
+      () => this.#say({ say: 'beat' }),
+      (seconds) => {
+        // Node waits for its threads when it ends, and for ever for one that is stuck in a system call
+        process.once('exit', endAtOnce);
+        throw new Error(`the packet thread hangs: it has said nothing for ${seconds} s`);
+      },
+    );
   }
 
   /** The thread's last events once it has died, for the line that a crash leaves. */
@@ -51,19 +67,21 @@ export class PacketThread<Wanted, Report extends { readonly report: string }, Vi
     this.#say({ say: 'leave' });
   }
 
-  /** Rejects when the thread ends before it answers. */
+  /** One question at a time: who asks while another is open gets its answer. Rejects when the thread ends before it answers. */
   view(): Promise<View> {
-    return new Promise((give, refuse) => {
-      if (this.#isEnding) return refuse(new Error('the packet thread has ended'));
-      this.#views.set(++this.#asked, { give, refuse });
-      this.#say({ say: 'view', ask: this.#asked });
-    });
+    if (this.#isEnding) return Promise.reject(new Error('the packet thread has ended'));
+    if (this.#asked !== undefined) return this.#asked.view;
+    const { promise: view, resolve: give, reject: refuse } = Promise.withResolvers<View>();
+    this.#asked = { view, give, refuse };
+    this.#say({ say: 'view' });
+    return view;
   }
 
   /** Closes its sockets and ends it. */
   async end(): Promise<void> {
     this.#say({ say: 'end' });
     this.#isEnding = true;
+    this.#heartbeat.end();
     const limit = setTimeout(() => void this.#worker.terminate(), END_WITHIN_MS);
     await this.#exited;
     clearTimeout(limit);
@@ -76,18 +94,20 @@ export class PacketThread<Wanted, Report extends { readonly report: string }, Vi
   }
 
   #hear(message: FromThread<Report, View>): void {
+    this.#heartbeat.heard();
     if (message.say === 'reports') for (const report of message.reports) this.#report(report);
     else if (message.say === 'crash') this.#recent = message.recent;
-    else {
-      this.#views.get(message.ask)?.give(message.view);
-      this.#views.delete(message.ask);
+    else if (message.say === 'view') {
+      this.#asked?.give(message.view);
+      this.#asked = undefined;
     }
   }
 
   /** Everything that it said has been heard. */
   #exit(code: number): void {
     closeSocket(this.#wake);
-    for (const { refuse } of this.#views.values()) refuse(new Error('the packet thread has ended'));
+    this.#heartbeat.end();
+    this.#asked?.refuse(new Error('the packet thread has ended'));
     if (this.#isEnding) return;
     this.#isEnding = true;
     const fault = this.#fault;

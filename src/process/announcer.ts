@@ -14,6 +14,7 @@ import { bfdJson } from '../observe/bfd-state.ts';
 import { layer2Json } from '../observe/layer2-state.ts';
 import { type Line, lineOfReport, linesOfPlan, peerLabel } from '../observe/log.ts';
 import type { Observed } from '../observe/metrics.ts';
+import { packetsJson } from '../observe/packet-state.ts';
 import { type Dates, heldJson, peerJson, unservedJson } from '../observe/state.ts';
 import type { Plan } from '../plan/plan.ts';
 import {
@@ -140,6 +141,7 @@ export class Announcer {
       ],
       listening: [...this.#listening].map(([address, error]) => ({ address, error })),
       held: heldJson(heldBack(this.#drive.state), dates),
+      packets: packetsJson(this.packets.viewedAt, performance.now(), dates),
       layer2: layer2Json(this.packets.view, this.#last?.plan, dates),
     };
   }

@@ -40,6 +40,7 @@ export class PacketHalf {
   #said = '';
   #view: LinksView | undefined;
   #viewedAt = Number.NEGATIVE_INFINITY;
+  #asked: Promise<void> | undefined;
   #looking: NodeJS.Timeout | undefined;
   #left: (() => void) | undefined;
   #isLeaving = false;
@@ -71,14 +72,17 @@ export class PacketHalf {
     this.#want();
   }
 
-  /** Asks the thread for its view; what was known stays when it does not answer in time. */
+  /** When the view was taken, on the clock of this process; undefined while there is none. */
+  get viewedAt(): number | undefined {
+    return this.#view === undefined ? undefined : this.#viewedAt;
+  }
+
+  /** Asks the thread for its view; what was known stays until it answers, be it later than anybody waits. */
   async look(): Promise<void> {
-    const now = performance.now();
-    if (this.#thread === undefined || now - this.#viewedAt < VIEW_AGE_MS) return;
-    const view = await within(this.#thread.view(), VIEW_WITHIN_MS);
-    if (view === undefined) return;
-    this.#view = view;
-    this.#viewedAt = performance.now();
+    const thread = this.#thread;
+    if (thread === undefined || performance.now() - this.#viewedAt < VIEW_AGE_MS) return;
+    this.#asked ??= this.#ask(thread);
+    await within(this.#asked, VIEW_WITHIN_MS);
   }
 
   /** Addresses are handed over and BFD's peers told; then the thread is no more. */
@@ -93,6 +97,17 @@ export class PacketHalf {
     thread.leave();
     await within(left, LEAVE_WITHIN_MS);
     await thread.end();
+  }
+
+  async #ask(thread: Thread): Promise<void> {
+    try {
+      this.#view = await thread.view();
+      this.#viewedAt = performance.now();
+    } catch {
+      // it has ended, which is told where that is noticed
+    } finally {
+      this.#asked = undefined;
+    }
   }
 
   #want(): void {
@@ -142,14 +157,14 @@ function beginThread(report: (report: LinksReport) => void): Thread {
   return new PacketThread<LinksWanted, LinksReport, LinksView>(threadEntry('packets'), report);
 }
 
-/** Undefined: it took too long, or is refused. */
+/** Undefined: it took too long. */
 async function within<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<undefined>((resolve) => {
     timer = setTimeout(() => resolve(undefined), ms);
   });
   try {
-    return await Promise.race([promise.catch(() => undefined), limit]);
+    return await Promise.race([promise, limit]);
   } finally {
     clearTimeout(timer);
   }

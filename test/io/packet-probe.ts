@@ -18,6 +18,8 @@ export interface ProbeWanted {
   readonly repeat?: { readonly everyMs: number; readonly effect: PacketEffect };
   /** The thread does nothing for so long. */
   readonly stallMs?: number;
+  /** The thread is stuck in a system call for so long. */
+  readonly stuckS?: number;
   readonly fault?: string;
 }
 
@@ -103,6 +105,7 @@ function want(state: State, wanted: ProbeWanted, now: number): readonly Effect[]
   state.dueAt = wanted.repeat === undefined ? OFF : now + wanted.repeat.everyMs;
   if (wanted.fault !== undefined) throw new Error(wanted.fault);
   for (const end = performance.now() + (wanted.stallMs ?? 0); performance.now() < end; );
+  if (wanted.stuckS !== undefined) koffi.load(null).func('uint32_t sleep(uint32_t)')(wanted.stuckS);
   return wanted.effects ?? [];
 }
 

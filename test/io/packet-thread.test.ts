@@ -1,5 +1,5 @@
 // The packet thread as a thread: it answers while main is busy or stopped, takes messages at once, ends in time with all its
-// descriptors, and takes the process with it when it dies. And what does not work without CAP_NET_RAW.
+// descriptors, and takes the process with it when it dies or hangs. And what does not work without CAP_NET_RAW.
 
 import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -116,6 +116,14 @@ describe.skipIf(cannot.length > 0)(`the packet thread ${cannot.join(', ')}`, () 
     });
     expect(line['error']).toMatch(/packet thread ended.*oops in the thread/s);
   });
+
+  it('that is stuck in the kernel ends the process too, and does not keep it', async () => {
+    const began = performance.now();
+    const [code, line] = await script(lab.a, 'thread.want({ stuckS: 90 });');
+    expect([code, line['level'], line['op']]).toEqual([70, 'fatal', 'crash']);
+    expect(line['error']).toMatch(/packet thread hangs: it has said nothing for 10 s/);
+    expect(performance.now() - began).toBeLessThan(60_000);
+  }, 90_000);
 
   it('does not keep a process that wants to end, nor one that was told to', async () => {
     const began = performance.now();

@@ -40,6 +40,8 @@ class Stage {
   subnets: readonly Prefix[] = ['192.0.2.0/24' as Prefix];
   report: (report: LinksReport) => void = () => {};
   answersView = true;
+  /** When views are answered. */
+  answers: Promise<void> = Promise.resolve();
   readonly half: PacketHalf;
 
   constructor(fault?: string) {
@@ -61,7 +63,7 @@ class Stage {
           },
           view: () => {
             this.views++;
-            return this.answersView ? Promise.resolve(VIEW) : Promise.reject(new Error('ended'));
+            return this.answersView ? this.answers.then(() => VIEW) : Promise.reject(new Error('ended'));
           },
           end: async () => {
             this.calls.push('end');
@@ -154,6 +156,30 @@ describe('its view', () => {
     await stage.half.look();
     await stage.half.look();
     expect([stage.half.view, stage.views]).toEqual([VIEW, 1]);
+  });
+
+  it('is asked for once while it does not come, and taken when it comes at last', async () => {
+    vi.useFakeTimers();
+    try {
+      const stage = new Stage();
+      stage.half.wantLayer2(LAYER2);
+      const late = Promise.withResolvers<void>();
+      stage.answers = late.promise;
+      for (let i = 0; i < 3; i++) {
+        const looked = stage.half.look();
+        await vi.advanceTimersByTimeAsync(1_000);
+        await looked;
+      }
+      expect([stage.half.view, stage.half.viewedAt, stage.views]).toEqual([undefined, undefined, 1]);
+      late.resolve();
+      await vi.advanceTimersByTimeAsync(0);
+      expect([stage.half.view, stage.half.viewedAt]).toEqual([VIEW, performance.now()]);
+      await vi.advanceTimersByTimeAsync(200);
+      await stage.half.look();
+      expect(stage.views).toBe(2);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it('that does not come is no fault', async () => {

@@ -24,6 +24,7 @@ const call = {
   eventfd: libc.func('int eventfd(uint32_t, int)'),
   read: libc.func('long read(int, void *, size_t)'),
   write: libc.func('long write(int, void *, size_t)'),
+  exit: libc.func('void _exit(int)'),
 };
 
 export const ETH_P_IP = 0x0800;
@@ -142,4 +143,9 @@ export function wake(fd: number): void {
 /** What was woken sleeps again. */
 export function clearWake(fd: number): void {
   call.read(fd, Buffer.alloc(8), 8);
+}
+
+/** The process ends, whatever its threads are doing. */
+export function endAtOnce(code: number): void {
+  call.exit(code);
 }

@@ -15,12 +15,15 @@ export interface ThreadStart {
 export type ToThread<Wanted> =
   | { readonly say: 'wanted'; readonly wanted: Wanted }
   | { readonly say: 'leave' }
-  | { readonly say: 'view'; readonly ask: number }
+  | { readonly say: 'view' }
+  /** Answered by the same, if by nothing else. */
+  | { readonly say: 'beat' }
   | { readonly say: 'end' };
 
 export type FromThread<Report, View> =
   | { readonly say: 'reports'; readonly reports: readonly Report[] }
-  | { readonly say: 'view'; readonly ask: number; readonly view: View }
+  | { readonly say: 'view'; readonly view: View }
+  | { readonly say: 'beat' }
   | { readonly say: 'crash'; readonly recent: readonly string[] };
 
 /** A machine to drive in a thread; instants in its reports and views are on main's clock. */
@@ -49,7 +52,8 @@ export function runPacketThread<State, Wanted, Report extends { readonly report:
     messages: () => {
       for (const message of messagesOf<Wanted>(port)) {
         if (message.say === 'end') isRunning = false;
-        else if (message.say === 'view') say({ say: 'view', ask: message.ask, view: parts.view(loop.state, clock()) });
+        else if (message.say === 'view') say({ say: 'view', view: parts.view(loop.state, clock()) });
+        else if (message.say === 'beat') say({ say: 'beat' });
         else loop.handle(message.say === 'wanted' ? { on: 'wanted', wanted: message.wanted } : { on: 'leave' });
       }
     },
