@@ -6,8 +6,17 @@
 import type { Ip, Mac } from '../net/address.ts';
 import { familyOf } from '../net/address.ts';
 import { OFF, type Step, type Tick, unreachable } from '../net/machine.ts';
-import type { Asker, Queue } from './announce.ts';
-import { announceDue, countersOf, refreshAfter, rememberAsker, startBurst, tellAskers } from './announce.ts';
+import type { Asker, Item, Queue } from './announce.ts';
+import {
+  announceDue,
+  countersOf,
+  dropPending,
+  forgetCounters,
+  refreshAfter,
+  rememberAsker,
+  startBurst,
+  tellAskers,
+} from './announce.ts';
 import * as arp from './arp.ts';
 import type { FrameKind } from './event.ts';
 import * as ndp from './ndp.ts';
@@ -30,12 +39,13 @@ export interface ResponderSettings {
 
 export interface Claim {
   readonly ip: Ip;
-  readonly generation: number;
-  burstUntil: number;
+  /** What waits in the queue for it: by form, or by the one it is for. */
+  readonly pending: Map<string, Item>;
+  /** The next announcement of a burst; OFF: there is none. */
   nextAt: number;
   refreshAt: number;
-  /** Announcements of this burst that were queued after the first. */
-  sent: number;
+  /** Announcements of this burst that were queued. */
+  announced: number;
   /** Not announced yet: those who asked for it before are told then. */
   isNew: boolean;
 }
@@ -80,7 +90,6 @@ export interface Responder {
   scanAt: number;
   /** Frames that nothing else is to be learned from are passed on this often, as a sign of life of the port. */
   passAt: number;
-  generation: number;
   readonly counters: Map<Ip, AddressCounters>;
   drops: Readonly<Partial<Record<FrameDrop, number>>>;
 }
@@ -122,7 +131,6 @@ export function createResponder(link: string, facts: InterfaceFacts, settings: R
       paced: 0,
       scanAt: OFF,
       passAt: -OFF,
-      generation: 0,
       counters: new Map(),
       drops: {},
     },
@@ -149,6 +157,7 @@ export function step(responder: Responder, event: ResponderEvent, tick: Tick): S
     case 'addresses':
       responder.served = event.served;
       responder.watched = event.watched;
+      forgetCounters(responder);
       break;
     case 'answer':
       onAnswer(responder, event.ip, tick, effects);
@@ -177,9 +186,8 @@ export function step(responder: Responder, event: ResponderEvent, tick: Tick): S
 
 function onAnswer(responder: Responder, ip: Ip, { now, random }: Tick, effects: ResponderEffect[]): void {
   if (responder.claims.has(ip)) return;
-  const generation = ++responder.generation;
   const refreshAt = refreshAfter(responder, now, random);
-  responder.claims.set(ip, { ip, generation, burstUntil: -OFF, nextAt: OFF, refreshAt, sent: 0, isNew: true });
+  responder.claims.set(ip, { ip, pending: new Map(), nextAt: OFF, refreshAt, announced: 0, isNew: true });
   responder.scanAt = Math.min(responder.scanAt, refreshAt);
   join(responder, ip, effects);
 }
@@ -193,7 +201,11 @@ function onAnnounce(responder: Responder, ip: Ip, tick: Tick): void {
 }
 
 function onSilence(responder: Responder, ip: Ip, effects: ResponderEffect[]): void {
-  if (!responder.claims.delete(ip)) return;
+  const claim = responder.claims.get(ip);
+  if (claim === undefined) return;
+  responder.claims.delete(ip);
+  dropPending(responder, claim);
+  if (!responder.served.has(ip)) responder.counters.delete(ip);
   leave(responder, ip, effects);
 }
 
