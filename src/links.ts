@@ -67,6 +67,8 @@ export function step(links: Links, event: LinksEvent, tick: Tick): Step<Links, L
     }
     case 'socket':
       onSocket(links.sockets, event, tick, effects);
+      // where no frame comes or goes nothing is answered
+      if (links.lans.has(event.socket)) followLans(links, tick, effects);
       break;
     case 'failed':
       fail(links, event);

@@ -56,6 +56,8 @@ export type ReleaseCause =
   | 'handed-over'
   | 'not-candidate'
   | 'carrier-lost'
+  /** Frames can be neither sent nor received there. */
+  | 'socket-broken'
   | 'late'
   | 'foreign'
   | 'leaving';

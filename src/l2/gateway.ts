@@ -7,7 +7,7 @@ import { familyOf } from '../net/address.ts';
 import { OFF } from '../net/machine.ts';
 import type { Effects } from './event.ts';
 import type { Address, Gateway, Segment } from './segment.ts';
-import { recall } from './segment.ts';
+import { isConnected, recall } from './segment.ts';
 
 const ASK_EVERY_MS = 500;
 const BAD_MS = 2_000;
@@ -24,7 +24,7 @@ export function gatewayAt(ip: Gateway['ip'], now: number): Gateway {
 /** Asks it when it is time to, and judges it. Returns when to be called again. */
 export function watchGateway(segment: Segment, now: number, effects: Effects): number {
   const { gateway, facts, settings } = segment;
-  if (gateway === undefined || !facts.carrier) return OFF;
+  if (gateway === undefined || !isConnected(facts)) return OFF;
   if (now >= gateway.askAt) {
     gateway.askAt = now + ASK_EVERY_MS;
     effects.push({ do: 'ask', ip: gateway.ip, ...(gateway.mac !== undefined && { mac: gateway.mac }) });

@@ -16,6 +16,7 @@ import { removeMember } from './ring.ts';
 import type { Address, LinkFacts, Segment, Wanted } from './segment.ts';
 import {
   HEARD_MS,
+  isConnected,
   isOurs,
   isPast,
   isReady,
@@ -242,13 +243,17 @@ function onLink(segment: Segment, facts: LinkFacts, now: number, effects: Effect
   if (facts.gateway !== segment.gateway?.ip) {
     segment.gateway = facts.gateway === undefined ? undefined : gatewayAt(facts.gateway, now);
   }
-  if (facts.carrier !== before.carrier) {
-    // what was known of the LAN was known before the cable was pulled
+  const connected = isConnected(facts);
+  if (connected !== isConnected(before)) {
+    // what was known of the LAN was known before the cable was pulled, or the socket broke
     segment.receives = false;
     segment.readyAt = OFF;
     segment.asksUntil = OFF;
+    const because = facts.carrier ? 'socket-broken' : 'carrier-lost';
     for (const address of segment.addresses.values()) {
-      if (!facts.carrier) release(segment, address, 'carrier-lost', undefined, effects);
+      if (connected) continue;
+      release(segment, address, because, undefined, effects);
+      address.taking = undefined;
     }
   } else if (facts.macs.join() !== before.macs.join()) {
     for (const { ip, answering } of segment.addresses.values()) if (answering) effects.push({ do: 'announce', ip });
@@ -257,7 +262,7 @@ function onLink(segment: Segment, facts: LinkFacts, now: number, effects: Effect
 
 /** A frame of somebody else came in: the port is open. */
 function receives(segment: Segment, now: number): void {
-  if (segment.receives || !segment.facts.carrier) return;
+  if (segment.receives || !isConnected(segment.facts)) return;
   segment.receives = true;
   segment.readyAt = now + START_MS;
   segment.asksUntil = segment.readyAt;

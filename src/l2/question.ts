@@ -6,7 +6,7 @@ import type { Ip } from '../net/address.ts';
 import { OFF } from '../net/machine.ts';
 import type { Effects } from './event.ts';
 import type { Member, Segment } from './segment.ts';
-import { HEARD_MS, markRowsOf, QUIET_MS, silenceOf, silentAt } from './segment.ts';
+import { HEARD_MS, isConnected, markRowsOf, QUIET_MS, silenceOf, silentAt } from './segment.ts';
 
 const ASK_EVERY_MS = 100;
 /** Silent: so many unanswered, each given so long, and no answer for so long. */
@@ -22,7 +22,7 @@ function claimedBy(segment: Segment, member: Member): Ip | undefined {
 
 /** Asks about a member that has been quiet, and judges its silence. Returns when to be called again. */
 export function question(segment: Segment, member: Member, now: number, effects: Effects): number {
-  if (member.gone || member.silent || !segment.facts.carrier) return OFF;
+  if (member.gone || member.silent || !isConnected(segment.facts)) return OFF;
   const silence = silenceOf(member, now);
   if (silence <= QUIET_MS) return silentAt(member, QUIET_MS) + 1;
   const ip = claimedBy(segment, member);

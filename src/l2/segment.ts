@@ -53,6 +53,8 @@ export interface Settings {
 
 export interface LinkFacts {
   readonly carrier: boolean;
+  /** ARP and NDP frames can be sent and received there: the socket for them is open. */
+  readonly frames: boolean;
   /** All interfaces of this node that serve addresses: two of them may be on one segment. */
   readonly links: readonly string[];
   /** All MACs of this node: none of them is a stranger. */
@@ -182,6 +184,7 @@ export interface Address {
 /** A MAC that was seen with an address of ours and belongs to no speaker that is known. */
 export interface Suspect {
   is: 'checked' | 'proxy' | 'stranger' | 'node';
+  /** When the LAN was asked about it, OFF: not yet; then when it was judged. */
   since: number;
   /** Addresses it was seen with, until the verdict. */
   readonly ips: Set<Ip>;
@@ -229,6 +232,8 @@ export interface Segment {
   readonly addresses: Map<Ip, Address>;
   gateway: Gateway | undefined;
   readonly suspects: Map<Mac, Suspect>;
+  /** When the LAN may be asked about suspects again. */
+  checkAt: number;
   /** The next free place for a probe. */
   probeAt: number;
   /** Addresses whose rules must be asked in this step. */
@@ -254,7 +259,7 @@ export interface Segment {
   drops: Readonly<Record<string, number>>;
 }
 
-const NO_LINK: LinkFacts = { carrier: false, links: [], macs: [], nodes: new Map() };
+const NO_LINK: LinkFacts = { carrier: false, frames: false, links: [], macs: [], nodes: new Map() };
 
 /** A segment of which nothing is known; it starts with the first `link` event. `incarnation`: above all former ones. */
 export function createSegment(node: string, link: string, incarnation: number, settings: Settings): Segment {
@@ -276,6 +281,7 @@ export function createSegment(node: string, link: string, incarnation: number, s
       addresses: new Map(),
       gateway: undefined,
       suspects: new Map(),
+      checkAt: -OFF,
       probeAt: -OFF,
     },
     ...{ dirty: new Set(), pending: new Set(), pendingAt: OFF, rows: undefined, sequence: 0, changed: false },
@@ -284,8 +290,13 @@ export function createSegment(node: string, link: string, incarnation: number, s
   };
 }
 
+/** What is asked of the LAN reaches it, and so do answers of ours. */
+export function isConnected({ carrier, frames }: LinkFacts): boolean {
+  return carrier && frames;
+}
+
 export function isReady({ facts, receives, readyAt, leaving, serving }: Segment, now: number): boolean {
-  return facts.carrier && receives && now >= readyAt && !leaving && serving;
+  return isConnected(facts) && receives && now >= readyAt && !leaving && serving;
 }
 
 export function isOurs(segment: Segment, mac: Mac): boolean {

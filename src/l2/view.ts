@@ -42,6 +42,8 @@ export interface MemberView {
 export interface SegmentView {
   readonly link: string;
   readonly carrier: boolean;
+  /** The socket for ARP and NDP is open. */
+  readonly frames: boolean;
   readonly receives: boolean;
   readonly ready: boolean;
   readonly gatewayOk: boolean;
@@ -53,7 +55,15 @@ export interface SegmentView {
 export function viewSegment(segment: Segment, now: number): SegmentView {
   const { link, facts, receives, members, addresses, drops } = segment;
   return {
-    ...{ link, carrier: facts.carrier, receives, ready: isReady(segment, now), gatewayOk: gatewayOk(segment), drops },
+    ...{
+      link,
+      carrier: facts.carrier,
+      frames: facts.frames,
+      receives,
+      ready: isReady(segment, now),
+      gatewayOk: gatewayOk(segment),
+      drops,
+    },
     members: [...members.values()].map((member) => ({
       ...{ node: member.node, link: member.link, heard: isHeard(member, now) },
       ...(member.heardAt !== -OFF && { lastHeardMs: member.heardAt }),

@@ -13,7 +13,7 @@ import type { Effects } from './report.ts';
 import { followSecrets } from './secrets.ts';
 import type { ServingLink } from './serving.ts';
 import { exclusion, interfaceFacts, linkFacts, linkLocalOf, servingLinks } from './serving.ts';
-import { closeSocket, openSocket } from './socket.ts';
+import { closeSocket, isBroken, isOpen, openSocket } from './socket.ts';
 import { SEARCH_MS } from './speakers.ts';
 import type { Lan, Links } from './state.ts';
 import type { Layer2Address, Layer2Wanted, LivenessWanted } from './wanted.ts';
@@ -75,7 +75,7 @@ function followLan(
   giveResponder(links, lan, { on: 'addresses', served, watched }, tick, effects);
   if (liveness === undefined) electBySnapshot(links, lan, here, wanted.node, tick, effects);
   else {
-    const facts = linkFacts(own, serving, links.links, links.vips, liveness.nodes);
+    const facts = linkFacts(own, serving, links.links, links.vips, liveness.nodes, isOpen(links.sockets, own.name));
     followOwner(links, lan, facts, liveness, tick, effects);
     if (!sameAddresses(lan.wanted, wanted)) {
       const all = here.map((each) => wantedOf(each, liveness.controls));
@@ -153,7 +153,8 @@ function electBySnapshot(
 ): void {
   const mine = new Set<Ip>();
   for (const { ip, candidates, foreign } of here) if (candidates[0]?.node === node && !foreign) mine.add(ip);
-  if (links.leaving) mine.clear();
+  // nobody is told of an answer that cannot leave
+  if (links.leaving || !isOpen(links.sockets, lan.link)) mine.clear();
   for (const ip of [...lan.responder.claims.keys()]) if (!mine.has(ip)) silence(links, lan, ip, tick, effects);
   for (const ip of mine) {
     if (lan.responder.claims.has(ip)) continue;
@@ -170,7 +171,7 @@ function stopServing(links: Links, lan: Lan, tick: Tick, effects: Effects): void
   closeSocket(links.sockets, lan.link, effects);
   const { segment } = lan;
   if (segment === undefined) return;
-  const facts = { ...segment.facts, carrier: false };
+  const facts = { ...segment.facts, carrier: false, frames: false };
   whenNew(lan, 'facts', facts, () => giveOwner(links, lan, { on: 'link', facts }, tick, effects));
   followMesh(links, lan, tick, effects);
 }
@@ -218,7 +219,7 @@ function sayLinks(
 ): void {
   const report = {
     report: 'l2-links',
-    serving: serving.map(({ name }) => name),
+    serving: serving.flatMap(({ name }) => (isBroken(links.sockets, name) ? [] : [name])),
     known: links.links.filter(({ name }) => !isExcluded(name)).map(({ name }) => name),
   } as const;
   const text = links.wanted.layer2 === undefined ? '' : JSON.stringify(report);

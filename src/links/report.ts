@@ -37,7 +37,7 @@ export type LinksReport =
   | (Exclude<OwnerReport, { readonly report: 'left' }> & { readonly segment: string })
   /** On which interfaces these addresses are answered now; on none: empty. Those that are not named did not change. */
   | { readonly report: 'l2-answers'; readonly addresses: ReadonlyMap<Ip, readonly string[]> }
-  /** Which interfaces serve addresses, and all that may be named in an advertisement. */
+  /** Which interfaces serve addresses or could (none whose socket is broken), and all that may be named in an advertisement. */
   | { readonly report: 'l2-links'; readonly serving: readonly string[]; readonly known: readonly string[] }
   /** So many wanted addresses sit on an interface of this node: its kernel answers for them as well (IPVS without strictARP). */
   | { readonly report: 'l2-own-address'; readonly link: string; readonly ip: Ip; readonly addresses: number }

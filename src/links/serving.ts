@@ -46,7 +46,7 @@ export function interfaceFacts({ link, mac }: ServingLink, links: readonly LinkS
 
 /**
  * What the owner machine must know. `vips` are no addresses of our own, though the kernel may have them (IPVS); `nodes`: by
- * name.
+ * name; `frames`: its socket is open.
  */
 export function linkFacts(
   { name, link, mac }: ServingLink,
@@ -54,11 +54,13 @@ export function linkFacts(
   links: readonly LinkState[],
   vips: ReadonlySet<Ip>,
   nodes: ReadonlyMap<string, Ip>,
+  frames: boolean,
 ): LinkFacts {
   const address = ownAddress(link, vips);
   const gateway = gatewayOf(link);
   return {
     carrier: link.carrier,
+    frames,
     links: serving.map((each) => each.name),
     macs: toldMacs(name, mac, serving, links),
     nodes,

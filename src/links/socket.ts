@@ -48,6 +48,15 @@ export function openSocket(
   ask(socket, effects);
 }
 
+export function isOpen({ all }: Sockets, name: SocketName): boolean {
+  return all.get(name)?.is === 'open';
+}
+
+/** It did not work when it was tried last. */
+export function isBroken({ all }: Sockets, name: SocketName): boolean {
+  return all.get(name)?.said !== undefined;
+}
+
 export function closeSocket(sockets: Sockets, name: SocketName, effects: Effects): void {
   const socket = sockets.all.get(name);
   if (socket === undefined) return;

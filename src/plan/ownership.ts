@@ -93,14 +93,22 @@ function halfOf({ candidacies, layer2 }: ServicePlan, ownership: Ownership | und
   const answered = candidacies.filter((each) => standingsOf(each).some(({ is }) => is === 'answered'));
   if (answered.length > 0)
     return { announced: answered.map(({ service, ip, interfaces }) => ({ service, ip, interfaces })) };
-  const refusals = candidacies.flatMap((each) => standingsOf(each).flatMap((standing) => whyNot(each.ip, standing)));
+  const refusals = candidacies.flatMap((each) =>
+    standingsOf(each).flatMap((standing) => whyNot(each, standing, ownership)),
+  );
   const [worst] = refusals.toSorted((a, b) => weight(b) - weight(a));
   if (worst !== undefined) return { withheld: worst };
   // by all that the cluster says another is to answer
   if ('withheld' in layer2) return layer2;
   const [first] = candidacies;
-  const isServed = ownership.serving.some((link) => first?.interfaces.length === 0 || first?.interfaces.includes(link));
-  return { withheld: first === undefined || isServed ? waiting(first) : unserved(first) };
+  return { withheld: first === undefined ? waiting(first) : unclaimed(first, ownership) };
+}
+
+/** Nobody is known to answer for it: there is something to wait for where a link of this node could serve it. */
+function unclaimed(candidacy: Candidacy, { serving }: Ownership): Refusal {
+  const { interfaces } = candidacy;
+  const isServed = serving.some((link) => interfaces.length === 0 || interfaces.includes(link));
+  return isServed ? waiting(candidacy) : unserved(candidacy);
 }
 
 /** What calls for somebody to act goes first. */
@@ -117,7 +125,8 @@ function weight({ reason }: Refusal): number {
   return WEIGHTS[reason] ?? 0;
 }
 
-function whyNot(ip: Ip, standing: Standing): Refusal | [] {
+function whyNot(candidacy: Candidacy, standing: Standing, ownership: Ownership): Refusal | [] {
+  const { ip } = candidacy;
   switch (standing.is) {
     case 'answered':
       return [];
@@ -132,7 +141,7 @@ function whyNot(ip: Ip, standing: Standing): Refusal | [] {
     case 'foreign':
       return { reason: 'leftToMetalLB', message: `a speaker of MetalLB may answer for ${ip}` };
     case 'waiting':
-      return waiting({ ip });
+      return unclaimed(candidacy, ownership);
   }
 }
 

@@ -54,7 +54,8 @@ describe('a Service', () => {
     ['that no link serves', undefined, 'noInterface'],
     ['of which its links say nothing', [], 'noInterface'],
   ])('%s', (_, standings, outcome) => {
-    expect(halfFor(planned(), standings === undefined ? {} : { [V4]: standings })).toEqual(outcome);
+    const serving = standings?.length ? ['eth0'] : [];
+    expect(halfFor(planned(), standings === undefined ? {} : { [V4]: standings }, serving)).toEqual(outcome);
   });
 
   it('is not said to be served before the LAN was heard', () => {
@@ -107,6 +108,13 @@ describe('a Service', () => {
     expect(halfFor(planned(['eth1']), {}, ['eth0', 'eth1'])).toBe('notYetClaimed');
   });
 
+  it('that was answered for until its link could serve no more does not wait for the LAN', () => {
+    expect(halfFor(planned(), { [V4]: [{ is: 'waiting' }] }, [])).toBe('noInterface');
+    expect(halfFor(planned(['eth1']), { [V4]: [{ is: 'waiting' }] }, ['eth0'])).toBe('noInterface');
+    expect(halfFor(planned(), { [V4]: [{ is: 'waiting' }, { is: 'owned', by: 'n2' }] }, [])).toBe('noInterface');
+    expect(halfFor(planned(), { [V4]: [{ is: 'waiting' }] }, ['eth0'])).toBe('notYetClaimed');
+  });
+
   it('names the interfaces that it waits for', () => {
     const services: Plan['services'] = new Map([['app/web', planned(['eth1', 'eth2'])]]);
     const { layer2 } =
@@ -123,8 +131,9 @@ describe('what the API is told', () => {
   const elsewhere: Standing[] = [{ is: 'owned', by: 'n2' }];
   const stage = (from = planned()) => {
     const [memory, telling] = [createOwnershipMemory(), new Map() as TellingMemory];
+    const serving = ['eth0'];
     const served = (standings: readonly Standing[]) =>
-      asServed(memory, new Map([['app/web', from]]), owned(new Map([[V4, standings]])));
+      asServed(memory, new Map([['app/web', from]]), owned(new Map([[V4, standings]]), serving));
     return (standings: readonly Standing[], now: number) => {
       const services = served(standings);
       const told = asTold(telling, services, now);

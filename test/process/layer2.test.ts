@@ -307,7 +307,7 @@ describe('a view of the packet thread', () => {
   const lan = (addresses: readonly object[], members: readonly object[] = []): Layer2View['lans'][number] => ({
     ...{ link: 'eth0', serves: true, responder, speakers: [] },
     segment: {
-      ...{ link: 'eth0', carrier: true, receives: true, ready: true, gatewayOk: true, drops: {} },
+      ...{ link: 'eth0', carrier: true, frames: true, receives: true, ready: true, gatewayOk: true, drops: {} },
       addresses: addresses.map((address) => ({ ip: A, moves: 0, ...address })) as never,
       members: members.map((each) => ({ ...member, stillAnswers: false, ...each })) as never,
     },
@@ -356,10 +356,23 @@ describe('a view of the packet thread', () => {
     expect(['noInterface', 'notOwner']).toContain(stage.reason('a'));
   });
 
+  it('is that its only link can serve no more: what was answered is withheld for that', () => {
+    const stage = new Stage();
+    stage.follow('n1', web('a', A));
+    stage.hear({ report: 'l2-links', serving: ['eth0'], known: ['eth0'] }, answers([A, 'eth0']));
+    expect(stage.reason('a')).toBe('announced');
+    // as they come when a socket breaks
+    stage.hear({ report: 'l2-links', serving: [], known: ['eth0'] }, answers([A]));
+    expect(stage.reason('a')).toBe('noInterface');
+    stage.layer2.look({ lans: [lan([{ state: 'vacant' }])] });
+    expect(stage.reason('a')).toBe('noInterface');
+  });
+
   it('that was looked at before does not undo what was told since', () => {
     const stage = new Stage();
     stage.follow('n1', web('a', A));
     const view = { lans: [lan([{ state: 'owner' }])] };
+    stage.hear({ report: 'l2-links', serving: ['eth0'], known: ['eth0'] });
     stage.layer2.look(view);
     expect(stage.reason('a')).toBe('announced');
     stage.hear(answers([A]));

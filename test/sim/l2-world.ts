@@ -214,7 +214,15 @@ export class LanWorld {
   facts(node: NodeModel): LinkFacts {
     const nodes = new Map(this.nodes.map(({ name, address }) => [name, address]));
     const gateway = this.gateway === 'none' ? {} : { gateway: GATEWAY };
-    return { carrier: node.carrier, links: ['eth0'], macs: [node.mac], address: node.address, nodes, ...gateway };
+    return {
+      carrier: node.carrier,
+      frames: true,
+      links: ['eth0'],
+      macs: [node.mac],
+      address: node.address,
+      nodes,
+      ...gateway,
+    };
   }
 
   /** kill -9 of the speaker; `power`: of the machine. */
