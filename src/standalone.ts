@@ -86,6 +86,7 @@ export class Standalone {
   /** Leaves all peers; done when every connection is closed and the state is on the disk. */
   async leave(): Promise<void> {
     this.#folder?.end();
+    this.#layer2?.leave();
     await Promise.all([this.#announcer.leave(), this.#stateFile.settled()]);
     this.#http?.close();
   }

@@ -50,7 +50,8 @@ export type AnnouncementReason =
   | 'stranger'
   | 'leftToMetalLB'
   | 'noInterface'
-  | 'notYetClaimed';
+  | 'notYetClaimed'
+  | 'speakerLeaving';
 
 /** What a reason means, whatever the Service, and what its owner can do. One or two sentences each. */
 export interface Explanation {
@@ -196,6 +197,10 @@ export const REASONS: Readonly<Record<RefusalReason, Explanation>> = {
   notYetClaimed: announcement(
     'Nobody is heard answering for the address. A node that started, or that is not the first in order, waits before it takes one.',
     'Nothing, if it ends within two seconds. Else look at the log of the speaker and at `layer2` of its state.',
+  ),
+  speakerLeaving: announcement(
+    'The speaker of this node is ending (SIGTERM) and gave the address up without handing it to another.',
+    'Nothing, if it is to end: another speaker that may takes the address, or this one when it starts again.',
   ),
 };
 

@@ -16,6 +16,8 @@ export type Standing =
   | { readonly is: 'taken'; readonly mac: Mac }
   /** A speaker of MetalLB may answer. */
   | { readonly is: 'foreign' }
+  /** This node answered for it until its speaker began to end, and handed it to nobody. */
+  | { readonly is: 'leaving' }
   /** It is vacant, or was until just now: asked for, or not this node's turn yet. */
   | { readonly is: 'waiting' };
 
@@ -140,6 +142,8 @@ function whyNot(candidacy: Candidacy, standing: Standing, ownership: Ownership):
       return { reason: 'stranger', message: `${standing.mac}, which is no node of ours, answers for ${ip}` };
     case 'foreign':
       return { reason: 'leftToMetalLB', message: `a speaker of MetalLB may answer for ${ip}` };
+    case 'leaving':
+      return { reason: 'speakerLeaving', message: `the speaker of this node ends, and answers for ${ip} no more` };
     case 'waiting':
       return unclaimed(candidacy, ownership);
   }

@@ -72,6 +72,7 @@ export class Layer2 {
   #unserved: ReadonlySet<string> = new Set();
   #counts: Layer2Counts = NO_LAYER2_COUNTS;
   #view: Layer2View | undefined;
+  #leaving = false;
 
   constructor(options: Layer2Options) {
     this.#options = options;
@@ -116,11 +117,12 @@ export class Layer2 {
   take(report: LinksReport): void {
     this.#isHeard = true;
     if (report.report === 'l2-answers') {
-      for (const [ip, links] of report.addresses)
-        this.#stand(ip, links.length === 0 ? [{ is: 'waiting' }] : links.map(() => ({ is: 'answered' })));
+      for (const [ip, links] of report.addresses) this.#answer(ip, links.length);
       this.#serve();
       return;
     }
+    if (report.report === 'l2-released' && report.because === 'handed-over' && report.to !== undefined)
+      this.#stand(report.ip, [{ is: 'owned', by: report.to }]);
     if (report.report === 'l2-links') this.#meetLinks(report.serving, report.known);
     if (report.report === 'l2-stranger') this.#warnOfStranger(report);
     this.#count(report);
@@ -130,13 +132,19 @@ export class Layer2 {
 
   /** All that the packet thread knows, as it was last asked. The same view again is older than what was told since. */
   look(view: Layer2View): void {
-    if (view === this.#view) return;
+    // while this node leaves, what it gave up is not what a view calls vacant
+    if (view === this.#view || this.#leaving) return;
     this.#view = view;
     this.#isHeard = true;
     const seen = standingsOf(view);
     for (const [ip, standings] of seen) this.#stand(ip, standings);
     for (const ip of this.#standings.keys()) if (!seen.has(ip)) this.#standings.delete(ip);
     this.#serve();
+  }
+
+  /** From now on what is given up is given up for good. */
+  leave(): void {
+    this.#leaving = true;
   }
 
   #count(report: LinksReport): void {
@@ -150,6 +158,13 @@ export class Layer2 {
 
   get #ownership(): Ownership {
     return { standings: this.#standings, serving: this.#serving };
+  }
+
+  /** On so many links. What was handed over just now stays that. */
+  #answer(ip: Ip, links: number): void {
+    const wasAnswered = this.#standings.get(ip)?.some(({ is }) => is === 'answered') ?? false;
+    if (links > 0) this.#stand(ip, Array<Standing>(links).fill({ is: 'answered' }));
+    else if (wasAnswered) this.#stand(ip, [{ is: this.#leaving ? 'leaving' : 'waiting' }]);
   }
 
   #stand(ip: Ip, standings: readonly Standing[]): void {

@@ -133,6 +133,11 @@ export class SpeakerLayer2 {
     }, afterMs).unref();
   }
 
+  /** The addresses are about to be handed over. */
+  leave(): void {
+    this.#layer2.leave();
+  }
+
   /** A report of the packet thread. Who else is there is looked at some time after something changed, once. */
   hear(report: LinksReport): void {
     this.#layer2.take(report);

@@ -170,6 +170,7 @@ export class SpeakerProcess {
     this.#gather.end();
     this.#status.end();
     this.#ends.abort();
+    this.#layer2.leave();
     await this.#announcer.leave();
     for (const door of this.#doors) door.close();
     this.#cluster.close();

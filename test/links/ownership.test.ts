@@ -140,6 +140,12 @@ describe('with liveness', () => {
       expect([none, two, last.length]).toEqual([expect.toSatisfy((ms: number) => ms <= 20), 0, 1]);
       expect(last).not.toEqual([owner.name]);
       expect(owner.machine).toBeUndefined();
+      // to whom is told before that it is answered no more
+      const end = owner.reports.filter((each) => /^l2-(released|answers)$/.test(each.report)).slice(-2);
+      expect(end).toMatchObject([
+        { report: 'l2-released', ip: VIP, because: 'handed-over', to: last[0] },
+        { report: 'l2-answers', addresses: new Map([[VIP, []]]) },
+      ]);
     }
   });
 

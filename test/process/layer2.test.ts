@@ -356,6 +356,43 @@ describe('a view of the packet thread', () => {
     expect(['noInterface', 'notOwner']).toContain(stage.reason('a'));
   });
 
+  it('is whom an address was handed to, before anybody was looked at', () => {
+    const stage = new Stage();
+    stage.follow('n1', web('a', A));
+    stage.hear({ report: 'l2-links', serving: ['eth0'], known: ['eth0'] }, answers([A, 'eth0']));
+    const handed = { report: 'l2-released', segment: 'eth0', ip: A, because: 'handed-over', to: 'n2' } as const;
+    stage.hear(handed, answers([A]));
+    expect(stage.reason('a')).toBe('notOwner');
+    expect(stage.lines.at(-1)).toMatchObject({
+      fields: { event: 'serviceWithdrawn', reason: 'notOwner', error: `node n2 answers for ${A}` },
+    });
+    // nobody took it: it came back, and is lost otherwise
+    stage.hear(answers([A, 'eth0']));
+    expect(stage.reason('a')).toBe('announced');
+    stage.hear(answers([A]));
+    expect(stage.reason('a')).toBe('notYetClaimed');
+  });
+
+  it.each([true, false])('is that the speaker ends, where nobody took the address (liveness: %s)', (liveness) => {
+    const stage = new Stage(liveness);
+    stage.follow('n1', web('a', A), web('b', B));
+    stage.hear({ report: 'l2-links', serving: ['eth0'], known: ['eth0'] }, answers([A, 'eth0'], [B, 'eth0']));
+    stage.layer2.leave();
+    expect(stage.reason('a')).toBe('announced');
+    if (liveness) {
+      stage.hear({ report: 'l2-released', segment: 'eth0', ip: A, because: 'leaving' });
+      stage.hear({ report: 'l2-released', segment: 'eth0', ip: B, because: 'handed-over', to: 'n2' });
+    }
+    stage.hear(answers([A], [B]));
+    expect(stage.lines.at(-2)).toMatchObject({ fields: { event: 'serviceWithdrawn', reason: 'speakerLeaving' } });
+    expect([stage.reason('a'), stage.reason('b')]).toEqual([
+      'speakerLeaving',
+      liveness ? 'notOwner' : 'speakerLeaving',
+    ]);
+    stage.layer2.look({ lans: [lan([{ state: 'vacant' }])] });
+    expect(stage.reason('a')).toBe('speakerLeaving');
+  });
+
   it('is that its only link can serve no more: what was answered is withheld for that', () => {
     const stage = new Stage();
     stage.follow('n1', web('a', A));
