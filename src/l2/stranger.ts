@@ -14,7 +14,10 @@ const PROBE_EVERY_MS = 100;
 const PROBE_WAIT_MS = 200;
 /** Of all addresses together: switches shut ports on ARP floods. */
 const PROBE_GAP_MS = 2.5;
+/** From one round of questions about suspects to the next, and to the verdict. */
 const CHECK_MS = 300;
+/** Of a round, unless one suspect alone needs more: who forges frames must not make us flood the LAN. */
+const MOST_ASKED = 32;
 const AGAIN_MS = 10_000;
 const UNANSWERED = 3;
 /** An unheard node that answers is asked again so soon, for its answer holds the address. */
@@ -107,24 +110,52 @@ export function onSeen(
     else conclude(segment, address, mac, kind, known.is, now, effects);
     return;
   }
-  if (segment.suspects.size >= MOST_SUSPECTS && known === undefined) dropOldest(segment);
-  const { controls, candidates } = address.wanted;
-  segment.suspects.set(mac, { is: 'checked', since: now, ips: new Set([address.ip]), controls, answered: new Set() });
-  for (const ip of controls) effects.push({ do: 'ask', ip });
-  for (const { node } of candidates) {
-    const ip = segment.facts.nodes.get(node);
-    if (ip !== undefined && node !== segment.node) effects.push({ do: 'ask', ip });
-  }
-}
-
-function dropOldest(segment: Segment): void {
-  for (const [mac, { is }] of segment.suspects) {
-    if (is === 'checked') continue;
-    segment.suspects.delete(mac);
+  if (known === undefined && segment.suspects.size >= MOST_SUSPECTS && !dropExpired(segment, now)) {
+    // ever new MACs: no more are asked about, but the address is defended against them all the same
+    conclude(segment, address, mac, kind, 'stranger', now, effects);
     return;
   }
-  const [first] = segment.suspects.keys();
-  if (first !== undefined) segment.suspects.delete(first);
+  const { controls } = address.wanted;
+  segment.suspects.set(mac, { is: 'checked', since: OFF, ips: new Set([address.ip]), controls, answered: new Set() });
+}
+
+/** Makes room. False: every verdict holds still, or is to come. */
+function dropExpired({ suspects }: Segment, now: number): boolean {
+  for (const [mac, { is, since }] of suspects) {
+    if (is === 'checked' || now - since < VERDICT_MS) continue;
+    suspects.delete(mac);
+    return true;
+  }
+  return false;
+}
+
+/** What tells a proxy and a node of ours from a stranger: who has the controls, and who the addresses of the candidates? */
+function questionsAbout(segment: Segment, { controls, ips }: Suspect): Set<Ip> {
+  const questions = new Set(controls);
+  for (const { wanted } of [...ips].flatMap((ip) => segment.addresses.get(ip) ?? [])) {
+    for (const { node } of wanted.candidates) {
+      const ip = segment.facts.nodes.get(node);
+      if (ip !== undefined && node !== segment.node) questions.add(ip);
+    }
+  }
+  return questions;
+}
+
+/** Asks to all, once for all suspects, what is to be known of those that wait. Returns when to be called again. */
+function askAboutSuspects(segment: Segment, now: number, effects: Effects): number {
+  const waiting = [...segment.suspects.values()].filter(({ is, since }) => is === 'checked' && since === OFF);
+  if (waiting.length === 0) return OFF;
+  if (now < segment.checkAt) return segment.checkAt;
+  segment.checkAt = now + CHECK_MS;
+  let asked: ReadonlySet<Ip> = new Set();
+  for (const suspect of waiting) {
+    const all = new Set([...asked, ...questionsAbout(segment, suspect)]);
+    if (asked.size > 0 && all.size > Math.max(asked.size, MOST_ASKED)) continue;
+    asked = all;
+    suspect.since = now;
+  }
+  for (const ip of asked) effects.push({ do: 'ask', ip });
+  return segment.checkAt;
 }
 
 /** A frame with an address that is none of those we want served: the answer to a check, perhaps. */
@@ -135,13 +166,14 @@ export function onOther(segment: Segment, ip: Ip, mac: Mac): void {
   for (const host of segment.facts.nodes.values()) if (host === ip) suspect.is = 'node';
 }
 
-/** Ends the checks that have waited long enough. Returns when to be called again. */
+/** Ends the checks that have waited long enough, and begins others. Returns when to be called again. */
 export function judgeSuspects(segment: Segment, now: number, effects: Effects): number {
   let due = OFF;
   for (const [mac, suspect] of segment.suspects) {
     const open = suspect.is === 'checked' || (suspect.is === 'node' && suspect.ips.size > 0);
-    if (!open) continue;
-    if (now < suspect.since + CHECK_MS) {
+    if (!open || (suspect.is === 'checked' && suspect.since === OFF)) continue;
+    // a node of ours may be known before the LAN was asked
+    if (suspect.since !== OFF && now < suspect.since + CHECK_MS) {
       due = Math.min(due, suspect.since + CHECK_MS);
       continue;
     }
@@ -157,7 +189,7 @@ export function judgeSuspects(segment: Segment, now: number, effects: Effects): 
     }
     suspect.ips.clear();
   }
-  return due;
+  return Math.min(due, askAboutSuspects(segment, now, effects));
 }
 
 function conclude(

@@ -7,6 +7,7 @@ import { createSegment } from '../../src/l2/segment.ts';
 import type { Statement } from '../../src/l2/statement.ts';
 import type { Ip, Mac } from '../../src/net/address.ts';
 import { orderOf, othersOf, ownerOf, runFor, settle, type Telling } from './l2-stories.ts';
+import type { NodeModel } from './l2-world.ts';
 
 const STRANGER = '66:66:66:00:00:01' as Mac;
 const NEW = '198.51.100.99' as Ip;
@@ -98,6 +99,16 @@ describe('a newly assigned address', () => {
   });
 });
 
+function forgedMac(i: number): Mac {
+  const hex = (octet: number) => (octet & 255).toString(16).padStart(2, '0');
+  return `66:66:66:00:${hex(i >> 8)}:${hex(i)}` as Mac;
+}
+
+/** Somebody says, as the i-th MAC, that the first address is there. */
+function forge({ world }: Telling, owner: NodeModel, i: number): void {
+  world.give(owner, { on: 'frame', ip: world.vips[0] as Ip, mac: forgedMac(i), kind: 'announcement' });
+}
+
 describe('a stranger with an address that we own', () => {
   it('is told of and defended against once in ten seconds, and never given way to', () => {
     const telling = settle(7, 3, 1, undefined);
@@ -121,15 +132,63 @@ describe('a stranger with an address that we own', () => {
 
   it('with ever new MACs costs bounded memory', () => {
     const telling = settle(8, 3, 1, undefined);
-    const { world } = telling;
     const owner = ownerOf(telling);
     for (let i = 0; i < 5_000; i++) {
-      const mac = `66:66:66:00:${(i >> 8).toString(16).padStart(2, '0')}:${(i & 255).toString(16).padStart(2, '0')}`;
-      world.give(owner, { on: 'frame', ip: world.vips[0] as Ip, mac: mac as Mac, kind: 'announcement' });
+      forge(telling, owner, i);
       runFor(telling, 1);
     }
     expect(owner.segment.suspects.size).toBeLessThanOrEqual(256);
     expect(ownerOf(telling)).toBe(owner);
+  });
+
+  it('with ten thousand MACs costs a few rounds of questions, and is defended against all the same', () => {
+    const telling = settle(8, 9, 1, undefined);
+    const { world } = telling;
+    const owner = ownerOf(telling);
+    const [before, announcedBefore] = [world.frames, world.announcements];
+    for (let i = 0; i < 10_000; i++) forge(telling, owner, i);
+    // two controls and eight other nodes, once
+    expect(world.frames - before).toBeLessThanOrEqual(10 + 1);
+    for (let i = 10_000; i < 20_000; i++) {
+      forge(telling, owner, i);
+      runFor(telling, 1);
+    }
+    // a round or two before the table is full, a defence in ten seconds
+    expect(world.frames - before).toBeLessThanOrEqual(3 * 10 + 2);
+    expect(world.announcements - announcedBefore).toBeGreaterThan(0);
+    expect(reportsOf(telling, 'l2-stranger').length).toBeGreaterThan(0);
+    expect(ownerOf(telling)).toBe(owner);
+    // when the verdicts have run out, a proxy is told from a stranger again
+    runFor(telling, 61_000);
+    const mac = '66:66:66:66:66:66' as Mac;
+    const [vip] = world.vips;
+    if (vip === undefined) throw new Error('nothing to own');
+    world.give(owner, { on: 'frame', ip: vip, mac, kind: 'announcement' });
+    for (const ip of world.wantedOf()[0]?.controls ?? []) world.give(owner, { on: 'frame', ip, mac, kind: 'answer' });
+    runFor(telling, 400);
+    expect(reportsOf(telling, 'l2-proxy')).toMatchObject([{ mac, node: owner.name }]);
+  });
+
+  it('that comes while others are asked about is asked about in the next round, and judged by its own answers', () => {
+    const telling = settle(8, 3, 1, undefined);
+    const { world } = telling;
+    const owner = ownerOf(telling);
+    forge(telling, owner, 1);
+    runFor(telling, 250);
+    const before = world.frames;
+    forge(telling, owner, 2);
+    runFor(telling, 40);
+    expect(world.frames - before).toBe(0);
+    runFor(telling, 60);
+    expect(owner.segment.suspects.get(forgedMac(1))?.is).toBe('stranger');
+    expect(owner.segment.suspects.get(forgedMac(2))?.is).toBe('checked');
+    // two controls and two nodes; a defence
+    expect(world.frames - before).toBe(4 + 1);
+    for (const ip of world.wantedOf()[0]?.controls ?? []) {
+      world.give(owner, { on: 'frame', ip, mac: forgedMac(2), kind: 'answer' });
+    }
+    runFor(telling, 300);
+    expect(owner.segment.suspects.get(forgedMac(2))?.is).toBe('proxy');
   });
 
   it('is none when it is our second interface', () => {
