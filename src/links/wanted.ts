@@ -29,7 +29,7 @@ export interface BfdWanted {
 export interface Layer2Wanted {
   readonly node: string;
   readonly addresses: readonly Layer2Address[];
-  /** Links that match one of these regular expressions (Go syntax that JavaScript shares) serve no address. */
+  /** Links that match one of these regular expressions (JavaScript's, without flags) serve no address. */
   readonly excluded: readonly string[];
   readonly announcements: {
     readonly framesPerSecond: number;

@@ -1,7 +1,8 @@
 // Interfaces that never serve layer 2: MetalLB's file excludel2.yaml, which its ConfigMap is mounted as, or all but those
-// that a flag names. Regular expressions over names. Called once, at the start.
+// that a flag names. Regular expressions over names: Go's in the file, JavaScript's from here on. Called once, at the start.
 
 import { readFile } from 'node:fs/promises';
+import { goExpression } from './go-expression.ts';
 
 /** Where MetalLB's manifests mount it. */
 export const EXCLUDE_FILE = '/etc/metallb/excludel2.yaml';
@@ -48,11 +49,10 @@ function checked(listed: readonly unknown[], file: string): readonly string[] {
     const place = `${file}: announcedInterfacesToExclude[${at}]`;
     if (typeof entry !== 'string') throw new Error(`${place} is no text`);
     try {
-      new RegExp(entry);
+      return goExpression(entry);
     } catch (fault) {
       throw new Error(`${place}: ${(fault as Error).message}`);
     }
-    return entry;
   });
 }
 

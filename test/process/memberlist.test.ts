@@ -6,7 +6,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { SpeakerPods } from '../../src/k8s/speaker-pods.ts';
+import { exclusion } from '../../src/links/serving.ts';
 import { allBut, excludedBy, readExcluded } from '../../src/process/exclude-interfaces.ts';
+import { goExpression } from '../../src/process/go-expression.ts';
 import { Memberlist } from '../../src/process/memberlist.ts';
 import { type Rotation, readSecret, rotate, secretsOf } from '../../src/process/memberlist-secret.ts';
 import { Door } from '../k8s/door.ts';
@@ -204,7 +206,8 @@ describe('interfaces that are left out', () => {
     const file = join(folder, 'excludel2.yaml');
     expect(await readExcluded(file)).toEqual([]);
     writeFileSync(file, 'announcedInterfacesToExclude: ["^docker.*", "^lo$"]\n');
-    expect(await readExcluded(file)).toEqual(['^docker.*', '^lo$']);
+    const isExcluded = exclusion(await readExcluded(file));
+    expect(['docker0', 'lo', 'eth0', 'mydocker', 'lo1'].filter(isExcluded)).toEqual(['docker0', 'lo']);
   });
 
   it('of the list as it is shipped are what YAML makes of it', async () => {
@@ -215,12 +218,25 @@ describe('interfaces that are left out', () => {
     const { announcedInterfacesToExclude: listed } = parse(text);
     expect(listed).toContain('^veth.*');
     // the second one is read by YAML itself, as the comment is no part of the plain list
-    for (const each of [text, `# ours\n${text}`]) expect(await excludedBy(each, 'f')).toEqual(listed);
+    for (const each of [text, `# ours\n${text}`]) expect(await excludedBy(each, 'f')).toEqual(listed.map(goExpression));
+    const isExcluded = exclusion(await excludedBy(text, 'f'));
+    const names = ['docker0', 'cbr0', 'veth1a2b', 'lo', 'eth0', 'bond0', 'xveth'];
+    expect(names.filter(isExcluded)).toEqual(['docker0', 'cbr0', 'veth1a2b', 'lo']);
+  });
+
+  it('are read as Go reads them, though JavaScript would not', async () => {
+    const text = 'announcedInterfacesToExclude: ["(?i)^eth", "^(?P<x>veth).*", "^[[:alpha:]]+$", "\\\\Abr0\\\\z"]';
+    const isExcluded = exclusion(await excludedBy(text, 'f'));
+    const names = ['ETH0', 'veth1', 'lo', 'br0', 'br01', 'bond0', 'VETH1'];
+    expect(names.filter(isExcluded)).toEqual(['ETH0', 'veth1', 'lo', 'br0']);
   });
 
   it.each<[text: string, fault: RegExp]>([
-    ['announcedInterfacesToExclude:\n- ^**\n', /^f: announcedInterfacesToExclude\[0\]: .*Nothing to repeat/],
-    ['announcedInterfacesToExclude: ["^docker.*", "("]', /^f: announcedInterfacesToExclude\[1\]: .*Unterminated group/],
+    [
+      'announcedInterfacesToExclude:\n- ^**\n',
+      /^f: announcedInterfacesToExclude\[0\]: .*invalid nested repetition operator: \*/,
+    ],
+    ['announcedInterfacesToExclude: ["^docker.*", "("]', /^f: announcedInterfacesToExclude\[1\]: .*missing closing \)/],
     ['announcedInterfacesToExclude: [7]', /^f: announcedInterfacesToExclude\[0\] is no text/],
     ['announcedInterfacesToExclude: eth0', /^f: announcedInterfacesToExclude is no list/],
     ['a: [', /^f: /],
