@@ -42,8 +42,6 @@ export interface MemberView {
 export interface SegmentView {
   readonly link: string;
   readonly carrier: boolean;
-  /** The socket for ARP and NDP is open. */
-  readonly frames: boolean;
   readonly receives: boolean;
   readonly ready: boolean;
   readonly gatewayOk: boolean;
@@ -55,15 +53,7 @@ export interface SegmentView {
 export function viewSegment(segment: Segment, now: number): SegmentView {
   const { link, facts, receives, members, addresses, drops } = segment;
   return {
-    ...{
-      link,
-      carrier: facts.carrier,
-      frames: facts.frames,
-      receives,
-      ready: isReady(segment, now),
-      gatewayOk: gatewayOk(segment),
-      drops,
-    },
+    ...{ link, carrier: facts.carrier, receives, ready: isReady(segment, now), gatewayOk: gatewayOk(segment), drops },
     members: [...members.values()].map((member) => ({
       ...{ node: member.node, link: member.link, heard: isHeard(member, now) },
       ...(member.heardAt !== -OFF && { lastHeardMs: member.heardAt }),

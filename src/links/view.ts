@@ -10,6 +10,7 @@ import type { SystemError } from '../net/io.ts';
 import { OFF } from '../net/machine.ts';
 import type { SocketName } from '../net/packet-io.ts';
 import type { Waiting } from './report.ts';
+import { isOpen } from './socket.ts';
 import type { Lan, Links } from './state.ts';
 
 export interface LinksView {
@@ -47,6 +48,8 @@ export interface PeerSessionView {
 export interface LanView {
   readonly link: string;
   readonly serves: boolean;
+  /** Its socket for ARP and NDP is open. */
+  readonly frames: boolean;
   readonly responder: ResponderView;
   /** Absent without liveness. */
   readonly segment?: SegmentView;
@@ -69,7 +72,7 @@ export function viewLinks({ peers, lans, answers, drops, failures, sockets }: Li
       };
     }),
     bfdDrops: peers.drops,
-    lans: [...lans.values()].map((lan) => viewLan(lan, now)),
+    lans: [...lans.values()].map((lan) => viewLan(lan, isOpen(sockets, lan.link), now)),
     answers: Object.fromEntries([...answers].map(([ip, where]) => [ip, [...where].sort()])),
     speakerDrops: drops,
     failures,
@@ -79,9 +82,9 @@ export function viewLinks({ peers, lans, answers, drops, failures, sockets }: Li
   };
 }
 
-function viewLan({ link, serving, responder, segment, mesh }: Lan, now: number): LanView {
+function viewLan({ link, serving, responder, segment, mesh }: Lan, frames: boolean, now: number): LanView {
   return {
-    ...{ link, serves: serving !== undefined, responder: viewResponder(responder) },
+    ...{ link, serves: serving !== undefined, frames, responder: viewResponder(responder) },
     ...(segment !== undefined && { segment: viewSegment(segment, now) }),
     speakers: [...mesh.values()].map(({ session }) => viewSession(session)),
   };

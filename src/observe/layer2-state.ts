@@ -13,11 +13,11 @@ export function layer2Json(links: LinksView | undefined, plan: Plan | undefined,
   const services = Map.groupBy(plan?.candidacies ?? [], ({ ip }) => ip);
   const servicesOf = (ip: Ip) => (services.get(ip) ?? []).map(({ service }) => service).sort();
   return {
-    segments: lans.map(({ link, serves, segment, responder }) => ({
+    segments: lans.map(({ link, serves, frames, segment, responder }) => ({
       interface: link,
       serves,
+      frames,
       carrier: segment?.carrier ?? null,
-      frames: segment?.frames ?? null,
       receives: segment?.receives ?? null,
       ready: segment?.ready ?? null,
       gatewayOk: segment?.gatewayOk ?? null,

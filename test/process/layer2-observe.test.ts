@@ -111,7 +111,7 @@ describe('the state of layer 2', () => {
     const { owner, other } = seen.names;
     const { segments, claims } = layer2Json(seen.owner, plan, dates);
     expect(segments).toMatchObject([
-      { ...{ interface: 'eth0', serves: true, carrier: true, receives: true, ready: true, answered: 1 } },
+      { ...{ interface: 'eth0', serves: true, frames: true, carrier: true, receives: true, ready: true, answered: 1 } },
     ]);
     const told = segments[0]?.speakers.find(({ node }) => node === other);
     expect(told).toMatchObject({ interface: 'eth0', heard: true, ready: true, claims: 0, stillAnswers: false });

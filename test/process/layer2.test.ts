@@ -305,9 +305,9 @@ describe('a view of the packet thread', () => {
   const responder = { link: 'eth0', answers: [], queued: 0, paced: 0, askers: 0, counters: {}, drops: {} };
   const member = { link: 'eth0', ready: true, gatewayOk: true, leaving: false, claims: 1 };
   const lan = (addresses: readonly object[], members: readonly object[] = []): Layer2View['lans'][number] => ({
-    ...{ link: 'eth0', serves: true, responder, speakers: [] },
+    ...{ link: 'eth0', serves: true, frames: true, responder, speakers: [] },
     segment: {
-      ...{ link: 'eth0', carrier: true, frames: true, receives: true, ready: true, gatewayOk: true, drops: {} },
+      ...{ link: 'eth0', carrier: true, receives: true, ready: true, gatewayOk: true, drops: {} },
       addresses: addresses.map((address) => ({ ip: A, moves: 0, ...address })) as never,
       members: members.map((each) => ({ ...member, stillAnswers: false, ...each })) as never,
     },
