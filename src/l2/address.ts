@@ -20,7 +20,8 @@ export function createAddress(segment: Segment, wanted: Wanted, now: number): Ad
   const address: Address = {
     ...{ ip, wanted, candidate: false, claim: undefined, answering: false, highest, ownerKnown, vacantSince: OFF },
     ...{ conflictSince: OFF, rival: undefined, giving: undefined, tried: [], giveAgainAt: -OFF, taking: undefined },
-    ...{ handoverUntil: -OFF, moves: [], probe: undefined, toldOf: undefined, confirmation: undefined, confirmAt: OFF },
+    ...{ handoverUntil: -OFF, moves: [], probe: undefined, toldOf: undefined, confirmation: undefined },
+    ...{ confirmAt: OFF, confirmPauseMs: 0 },
     ...{ defendedAt: -OFF, row: { ip, candidate: false, highest: 0 }, dueAt: OFF },
   };
   for (const moves of told) noteMoves(address, moves, now);

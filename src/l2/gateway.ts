@@ -14,6 +14,8 @@ const BAD_MS = 2_000;
 /** Good again after so long even where fail-back is at once or never. */
 const GOOD_AGAIN_MS = 120_000;
 const CONFIRM_MS = 1_000;
+/** A gateway that holds another MAC is asked again after 1, 2, 4 s and so on, up to this pause. */
+const MOST_PAUSE_MS = 600_000;
 /** After so many without an answer nothing can be learned here: the others are not asked. */
 const FUTILE = 8;
 
@@ -51,41 +53,50 @@ export function gatewayAnswered(gateway: Gateway, mac: Mac, now: number): void {
   if (gateway.goodSince === OFF) gateway.goodSince = now;
 }
 
-/** Asks the gateway from the address that was just taken: whoever answers to us has learned where it is (RFC 826). */
+/**
+ * Asks the gateway from the address that was just taken: whoever answers to us has learned where it is (RFC 826). Refuted, it
+ * is asked again ever more seldom.
+ */
 export function confirm(segment: Segment, address: Address, now: number, effects: Effects): void {
-  const { gateway } = segment;
   if (address.confirmation === undefined) {
-    const mac = gateway?.mac;
-    if (
-      gateway === undefined ||
-      mac === undefined ||
-      familyOf(gateway.ip) !== familyOf(address.ip) ||
-      segment.unconfirmed >= FUTILE
-    ) {
+    if (segment.unconfirmed >= FUTILE || !askGateway(segment, address, effects)) {
       conclude(address, 'unconfirmed', effects);
       return;
     }
     address.confirmation = 'asking';
+    address.confirmPauseMs = CONFIRM_MS;
     address.confirmAt = now + CONFIRM_MS;
-    effects.push({ do: 'ask', ip: gateway.ip, mac, as: address.ip });
   } else if (address.confirmation === 'asking' && now >= address.confirmAt) {
     segment.unconfirmed++;
     conclude(address, 'unconfirmed', effects);
+  } else if (address.confirmation === 'refuted' && now >= address.confirmAt) {
+    askGateway(segment, address, effects);
+    address.confirmPauseMs = Math.min(address.confirmPauseMs * 2, MOST_PAUSE_MS);
+    address.confirmAt = now + address.confirmPauseMs;
   }
-  if (address.confirmation === 'asking') recall(address, address.confirmAt);
+  if (address.confirmation === 'asking' || address.confirmation === 'refuted') recall(address, address.confirmAt);
 }
 
-/** The gateway was seen to hold this MAC for the address. */
+/** False: there is none of this family whose MAC is known. */
+function askGateway({ gateway }: Segment, { ip }: Address, effects: Effects): boolean {
+  if (gateway?.mac === undefined || familyOf(gateway.ip) !== familyOf(ip)) return false;
+  effects.push({ do: 'ask', ip: gateway.ip, mac: gateway.mac, as: ip });
+  return true;
+}
+
+/**
+ * The gateway was seen to hold this MAC for the address. What it confirmed stands until the next take-over; another MAC is
+ * told of and announced against once: a proxy, or one that fails to learn, would make it go on for ever.
+ */
 export function gatewayHolds(segment: Segment, address: Address, ours: boolean, effects: Effects): void {
-  if (address.confirmation === undefined) return;
+  const { ip, confirmation } = address;
+  if (confirmation === undefined) return;
   segment.unconfirmed = 0;
-  if (ours) {
-    if (address.confirmation !== 'confirmed') conclude(address, 'confirmed', effects);
-    return;
-  }
-  conclude(address, 'refuted', effects);
-  effects.push({ do: 'announce', ip: address.ip });
-  address.confirmation = undefined;
+  if (confirmation === 'confirmed' || (confirmation === 'refuted' && !ours)) return;
+  conclude(address, ours ? 'confirmed' : 'refuted', effects);
+  if (ours) return;
+  effects.push({ do: 'announce', ip });
+  segment.dirty.add(ip);
 }
 
 function conclude(address: Address, verdict: 'confirmed' | 'unconfirmed' | 'refuted', effects: Effects): void {

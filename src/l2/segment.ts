@@ -174,7 +174,9 @@ export interface Address {
   /** The MAC last reported as one that has it. */
   toldOf: Mac | undefined;
   confirmation: Confirmation | undefined;
+  /** When the gateway's answer is given up, or it is asked again; and the pause before that. */
   confirmAt: number;
+  confirmPauseMs: number;
   defendedAt: number;
   row: Row;
   /** When the rules must be asked again though nothing happened. */

@@ -79,6 +79,8 @@ export class LanWorld {
   steps = 0;
   /** Of ARP and NDP: announcements and questions. */
   frames = 0;
+  /** Questions to the gateway from an address that was taken. */
+  confirmations = 0;
   announcements = 0;
   readonly agenda = new Agenda();
   readonly chance: Chance;
@@ -102,6 +104,8 @@ export class LanWorld {
   /** `a>b`: frames from a never reach b. */
   readonly cuts = new Set<string>();
   gatewayCut = new Set<string>();
+  /** What the gateway says it holds for whoever asks, instead of the MAC that asked. */
+  gatewayHolds: Mac | undefined;
   /** By the node that they lead to. */
   readonly paths: Path[][] = [];
   /** What a suppressing switch answers with. */
@@ -335,6 +339,7 @@ export class LanWorld {
         break;
       case 'ask':
         this.frames++;
+        if (effect.as !== undefined) this.confirmations++;
         this.#ask(node, effect.ip, effect.mac, effect.as);
         break;
       default:
@@ -368,7 +373,7 @@ export class LanWorld {
     if (this.gateway !== 'up' || this.gatewayCut.has(node.name)) return;
     const hosts = this.nodes.some(({ address }) => address === ip);
     if (ip !== GATEWAY && (!this.proxy || hosts || mac !== undefined)) return;
-    const target = as === undefined ? {} : { target: { ip: as, mac: node.mac } };
+    const target = as === undefined ? {} : { target: { ip: as, mac: this.gatewayHolds ?? node.mac } };
     this.#answer(node, { on: 'frame', ip, mac: GATEWAY_MAC, kind: 'answer', ...target });
   }
 

@@ -1,0 +1,91 @@
+// Whether the gateway has learned where an address is: what is asked, said and announced when it confirms, says nothing, or
+// goes on holding another MAC.
+
+import { describe, expect, it } from 'vitest';
+import { viewSegment } from '../../src/l2/view.ts';
+import type { Mac } from '../../src/net/address.ts';
+import { ownerOf, runFor, settle, type Telling } from './l2-stories.ts';
+
+const OTHER = '66:66:66:00:00:01' as Mac;
+
+const verdictsOf = ({ world }: Telling) =>
+  world.reports.flatMap(({ report }) => (report.report === 'l2-confirmation' ? [report.verdict] : []));
+
+const confirmationOf = (telling: Telling) =>
+  viewSegment(ownerOf(telling).segment, telling.world.now).addresses[0]?.confirmation;
+
+const withGateway = (holds: Mac | undefined) =>
+  settle(1, 3, 1, ({ world }) => {
+    world.gateway = 'up';
+    world.gatewayHolds = holds;
+    // it stays with whoever takes it first
+    world.settings = { failbackMs: Number.POSITIVE_INFINITY, conflict: 'refuse' };
+  });
+
+describe('a gateway', () => {
+  it('that holds our MAC is asked once and told of once', () => {
+    const telling = withGateway(undefined);
+    runFor(telling, 60_000);
+    expect(verdictsOf(telling)).toEqual(['confirmed']);
+    expect(confirmationOf(telling)).toBe('confirmed');
+    expect(telling.world.confirmations).toBe(1);
+    expect(telling.world.announcements).toBe(1);
+  });
+
+  it('that goes on holding another is told of and announced against once, and asked again ever more seldom', () => {
+    const telling = withGateway(OTHER);
+    const { world } = telling;
+    const owner = ownerOf(telling);
+    runFor(telling, 61_000);
+    expect(verdictsOf(telling)).toEqual(['refuted']);
+    expect(confirmationOf(telling)).toBe('refuted');
+    // taken, and once more
+    expect(world.announcements).toBe(2);
+    // at 0, 1, 3, 7, 15, 31 and, by when the LAN was settled, 63 s
+    expect(world.confirmations).toBeGreaterThanOrEqual(6);
+    expect(world.confirmations).toBeLessThanOrEqual(7);
+    runFor(telling, 3_600_000);
+    // then at 63, 127, 255, 511, 1,023 s and every ten minutes
+    expect(world.confirmations).toBeGreaterThanOrEqual(14);
+    expect(world.confirmations).toBeLessThanOrEqual(15);
+    expect(verdictsOf(telling)).toEqual(['refuted']);
+    expect(world.announcements).toBe(2);
+    expect(ownerOf(telling)).toBe(owner);
+  });
+
+  it('that learns our MAC late confirms, and that stands', () => {
+    const telling = withGateway(OTHER);
+    const { world } = telling;
+    runFor(telling, 10_000);
+    world.gatewayHolds = undefined;
+    runFor(telling, 10_000);
+    expect(verdictsOf(telling)).toEqual(['refuted', 'confirmed']);
+    const { confirmations } = world;
+    // two that answer one question, or a forger: neither makes it begin again
+    const owner = ownerOf(telling);
+    const [ip] = world.vips;
+    const gateway = owner.segment.gateway;
+    if (ip === undefined || gateway?.mac === undefined) throw new Error('no gateway is known');
+    for (let i = 0; i < 100; i++) {
+      const mac = i % 2 === 0 ? OTHER : owner.mac;
+      world.give(owner, { on: 'frame', ip: gateway.ip, mac: gateway.mac, kind: 'answer', target: { ip, mac } });
+    }
+    runFor(telling, 60_000);
+    expect(verdictsOf(telling)).toEqual(['refuted', 'confirmed']);
+    expect(confirmationOf(telling)).toBe('confirmed');
+    expect(world.confirmations).toBe(confirmations);
+    expect(world.announcements).toBe(2);
+  });
+
+  it('that holds another after the next take-over is told of anew', () => {
+    const telling = withGateway(OTHER);
+    const { world } = telling;
+    runFor(telling, 10_000);
+    const first = ownerOf(telling);
+    world.kill(first, 'power');
+    runFor(telling, 10_000);
+    expect(ownerOf(telling)).not.toBe(first);
+    expect(verdictsOf(telling)).toEqual(['refuted', 'refuted']);
+    expect(world.announcements).toBe(4);
+  });
+});
