@@ -4,7 +4,7 @@
 
 import { isClaim } from './l2/claim.ts';
 import { isIpv4 } from './links/echo-frame.ts';
-import { giveOwner, giveResponder, lanDueAt, tickLan } from './links/lan.ts';
+import { giveOwner, giveResponder, joinLater, lanDueAt, tickLan } from './links/lan.ts';
 import { followKeys, followLans, forgetLans } from './links/lans.ts';
 import { followMesh, heardOn, onMeshDatagram } from './links/mesh.ts';
 import { followPeers, haveLeft, leavePeers, onPeerDatagram, onPeerFrame, tickPeers } from './links/peers.ts';
@@ -71,7 +71,7 @@ export function step(links: Links, event: LinksEvent, tick: Tick): Step<Links, L
       if (links.lans.has(event.socket)) followLans(links, tick, effects);
       break;
     case 'failed':
-      fail(links, event);
+      fail(links, event, tick, effects);
       break;
     case 'leave':
       leave(links, tick, effects);
@@ -134,9 +134,18 @@ function count(links: Links, drop: string): void {
   links.drops = { ...links.drops, [drop]: (links.drops[drop] ?? 0) + 1 };
 }
 
-function fail(links: Links, { effect, error }: PacketEvent & { on: 'failed' }): void {
+function fail(
+  links: Links,
+  { effect, about, error }: PacketEvent & { on: 'failed' },
+  tick: Tick,
+  effects: Effects,
+): void {
   const name = `${effect} ${error.code}`;
-  links.failures = { ...links.failures, [name]: (links.failures[name] ?? 0) + 1 };
+  const count = (links.failures.get(name)?.count ?? 0) + 1;
+  links.failures.set(name, { effect, code: error.code, count });
+  if (count === 1) effects.push({ report: 'refused', effect, about, error });
+  const lan = effect === 'group-join' ? links.lans.get(about) : undefined;
+  if (lan !== undefined) joinLater(lan, tick);
 }
 
 function onTick(links: Links, tick: Tick, effects: Effects): void {

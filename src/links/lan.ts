@@ -19,6 +19,9 @@ import { SEARCH_MS, tellSpeakers } from './speakers.ts';
 import type { Lan, Links } from './state.ts';
 import type { Layer2Wanted } from './wanted.ts';
 
+/** Groups that the kernel refused are asked for again so often. */
+const JOIN_APART_MS = 5_000;
+
 export function createLan(
   links: Links,
   serving: ServingLink,
@@ -38,7 +41,15 @@ export function createLan(
             failbackMs: liveness.failbackMs,
             conflict: liveness.conflict,
           }),
-    ...{ mesh: new Map(), stations: new Map(), meshDueAt: OFF, reviewAt: now, given: new Map(), wanted: undefined },
+    ...{
+      mesh: new Map(),
+      stations: new Map(),
+      meshDueAt: OFF,
+      reviewAt: now,
+      given: new Map(),
+      joinAt: OFF,
+      wanted: undefined,
+    },
     ...{ searchUntil: now + SEARCH_MS, searchAt: now, nearAt: now, isUrgent: false, hasLeft: false },
     told: { rows: new WeakMap(), head: '', wholeAt: -OFF },
   };
@@ -126,9 +137,17 @@ function onSeen(
   giveOwner(links, lan, { on: 'frame', ...seen }, tick, effects);
 }
 
-export function lanDueAt({ meshDueAt, reviewAt, segment, responder: answers, isUrgent, forgetAt }: Lan): number {
+export function lanDueAt({
+  meshDueAt,
+  reviewAt,
+  segment,
+  responder: answers,
+  isUrgent,
+  forgetAt,
+  joinAt,
+}: Lan): number {
   if (isUrgent) return -OFF;
-  const due = Math.min(meshDueAt, forgetAt, responder.dueAt(answers));
+  const due = Math.min(meshDueAt, forgetAt, joinAt, responder.dueAt(answers));
   return segment === undefined ? due : Math.min(due, reviewAt, owner.dueAt(segment));
 }
 
@@ -144,6 +163,20 @@ export function tickLan(links: Links, lan: Lan, tick: Tick, effects: Effects): v
     }
   }
   if (responder.dueAt(lan.responder) <= now) giveResponder(links, lan, { on: 'tick' }, tick, effects);
+  if (now < lan.joinAt) return;
+  lan.joinAt = OFF;
+  if (lan.serving !== undefined) joinAgain(lan, effects);
+}
+
+/** A group was refused: without it no solicitation comes over a switch that snoops. */
+export function joinLater(lan: Lan, { now }: Tick): void {
+  lan.joinAt = Math.min(lan.joinAt, now + JOIN_APART_MS);
+}
+
+/** All of them: those that were joined stay so. */
+function joinAgain({ link, responder: { groups, facts } }: Lan, effects: Effects): void {
+  if (facts.linkLocal === undefined) return;
+  for (const group of groups.keys()) effects.push({ do: 'group-join', link, group });
 }
 
 /** Gives an event unless it says what the one before it of its kind said. */

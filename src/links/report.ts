@@ -5,7 +5,7 @@ import type { SessionReport } from '../bfd/session.ts';
 import type { OwnerReport } from '../l2/event.ts';
 import type { Ip } from '../net/address.ts';
 import type { SystemError } from '../net/io.ts';
-import type { PacketEffect, PacketEvent, SocketName } from '../net/packet-io.ts';
+import type { FailedEffect, PacketEffect, PacketEvent, SocketName } from '../net/packet-io.ts';
 import type { LinksWanted } from './wanted.ts';
 
 export type LinksEvent =
@@ -43,6 +43,13 @@ export type LinksReport =
   | { readonly report: 'l2-own-address'; readonly link: string; readonly ip: Ip; readonly addresses: number }
   /** Said once for each error; without one: it works again. */
   | { readonly report: 'socket'; readonly socket: SocketName; readonly use: SocketUse; readonly error?: SystemError }
+  /** The kernel refused this with this error for the first time; from then on it is only counted. `about`: a socket, or a link. */
+  | {
+      readonly report: 'refused';
+      readonly effect: FailedEffect;
+      readonly about: SocketName;
+      readonly error: SystemError;
+    }
   /** All is handed over and said: the process may end. */
   | { readonly report: 'left' };
 

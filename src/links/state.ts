@@ -8,7 +8,7 @@ import type { Segment } from '../l2/segment.ts';
 import type { Row, Station } from '../l2/statement.ts';
 import type { Ip } from '../net/address.ts';
 import { OFF } from '../net/machine.ts';
-import type { LinkState } from '../net/packet-io.ts';
+import type { FailedEffect, LinkState } from '../net/packet-io.ts';
 import type { Peers } from './peer-session.ts';
 import { createPeers } from './peers.ts';
 import type { Keys } from './secrets.ts';
@@ -38,14 +38,21 @@ export interface Links {
   saidLinks: string;
   /** Of datagrams on the speakers' port that reach no segment. */
   drops: Readonly<Record<string, number>>;
-  /** Effects that the kernel refused, by name and error. */
-  failures: Readonly<Record<string, number>>;
+  /** What the kernel refused, by effect and error in one text. */
+  readonly failures: Map<string, Failure>;
   /** Main wants no layer 2 any more, and the others are being told. */
   layer2Ends: boolean;
   leaving: boolean;
   /** Until when peers are told; OFF: it has left, or is not leaving. */
   leaveBy: number;
   dueAt: number;
+}
+
+/** How often the kernel refused an effect with this error. */
+export interface Failure {
+  readonly effect: FailedEffect;
+  readonly code: string;
+  readonly count: number;
 }
 
 /** One serving interface, or one that served until a moment ago. */
@@ -66,6 +73,8 @@ export interface Lan {
   reviewAt: number;
   /** What its machines were given last, for each kind of event. */
   readonly given: Map<string, string>;
+  /** When groups that the kernel refused are joined again; OFF: it refused none. */
+  joinAt: number;
   wanted: Layer2Wanted | undefined;
   /** Until when everybody who is not known there is looked for often; when that is due, and for those on its subnet. */
   searchUntil: number;
@@ -104,6 +113,6 @@ export function createLinks(incarnation: number): Links {
   return {
     ...{ incarnation, links: [], wanted: NOTHING, vips: new Set(), sockets: createSockets(), peers: createPeers() },
     ...{ lans: new Map(), keys: noKeys(), answers: new Map(), changed: new Set(), saidOwn: new Set() },
-    ...{ saidLinks: '', drops: {}, failures: {}, layer2Ends: false, leaving: false, leaveBy: OFF, dueAt: OFF },
+    ...{ saidLinks: '', drops: {}, failures: new Map(), layer2Ends: false, leaving: false, leaveBy: OFF, dueAt: OFF },
   };
 }

@@ -11,7 +11,7 @@ import { OFF } from '../net/machine.ts';
 import type { SocketName } from '../net/packet-io.ts';
 import type { Waiting } from './report.ts';
 import { isOpen } from './socket.ts';
-import type { Lan, Links } from './state.ts';
+import type { Failure, Lan, Links } from './state.ts';
 
 export interface LinksView {
   /** By the name that was asked for. */
@@ -23,8 +23,8 @@ export interface LinksView {
   readonly answers: Readonly<Record<Ip, readonly string[]>>;
   /** Of datagrams on the speakers' port that reached no segment. */
   readonly speakerDrops: Readonly<Record<string, number>>;
-  /** What the kernel refused, by effect and error. */
-  readonly failures: Readonly<Record<string, number>>;
+  /** What the kernel refused. */
+  readonly failures: readonly Failure[];
   /** Sockets that do not work, with the error said last. */
   readonly broken: readonly { readonly socket: SocketName; readonly error: SystemError }[];
 }
@@ -75,7 +75,7 @@ export function viewLinks({ peers, lans, answers, drops, failures, sockets }: Li
     lans: [...lans.values()].map((lan) => viewLan(lan, isOpen(sockets, lan.link), now)),
     answers: Object.fromEntries([...answers].map(([ip, where]) => [ip, [...where].sort()])),
     speakerDrops: drops,
-    failures,
+    failures: [...failures.values()],
     broken: [...sockets.all.values()].flatMap(({ name, is, said }) =>
       is === 'broken' && said !== undefined ? [{ socket: name, error: said }] : [],
     ),

@@ -65,10 +65,13 @@ export type PacketEvent =
   /** The kernel refused this one effect; its socket goes on. `about`: the socket's name; of groups, the link's. */
   | {
       readonly on: 'failed';
-      readonly effect: 'udp-send' | 'frame-send' | 'group-join' | 'group-leave' | 'links';
+      readonly effect: FailedEffect;
       readonly about: SocketName;
       readonly error: SystemError;
     };
+
+/** `links`: they could not be read. */
+export type FailedEffect = 'udp-send' | 'frame-send' | 'group-join' | 'group-leave' | 'links';
 
 export interface LinkState {
   readonly name: string;

@@ -1,6 +1,7 @@
-// What the packet thread reports of BFD and of its sockets, as lines of the log. Called by announcer.
+// What the packet thread reports of BFD, of its sockets and of what the kernel refuses, as lines of the log. Called by announcer.
 
 import type { LinksReport, SocketUse, Waiting } from '../links/report.ts';
+import type { SystemError } from '../net/io.ts';
 import type { Line } from './log.ts';
 
 /** Undefined: it is none of these, or worth no line. `reason` is what the change of state is put down to. */
@@ -21,12 +22,21 @@ export function lineOfBfdReport(report: LinksReport, reason: string): Line | und
       const { socket, use, error } = report;
       const fields = { op: 'socket', socket, use };
       if (error === undefined) return { level: 'info', msg: `${USES[use]} works again`, fields };
-      const text = `${error.call}: ${error.code}: ${error.text}`;
-      return { level: 'error', msg: `${USES[use]} does not work`, fields: { ...fields, error: text } };
+      return { level: 'error', msg: `${USES[use]} does not work`, fields: { ...fields, error: errorText(error) } };
+    }
+    case 'refused': {
+      const { effect, about, error } = report;
+      const fields = { op: effect, about, error: errorText(error) };
+      return { level: 'warn', msg: 'the kernel refused the packet thread; said once, then counted', fields };
     }
     default:
       return undefined;
   }
+}
+
+/** The system call, the name of its error, and what it means. */
+export function errorText({ call, code, text }: SystemError): string {
+  return `${call}: ${code}: ${text}`;
 }
 
 function lineOfState(report: Extract<LinksReport, { report: 'bfd-state' }>, reason: string): Line {

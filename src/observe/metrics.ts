@@ -8,6 +8,7 @@ import type { Plan } from '../plan/plan.ts';
 import { BFD_METRICS } from './bfd-metrics.ts';
 import { LAYER2_METRICS, type Layer2Observed } from './layer2-metrics.ts';
 import { peerLabel } from './log.ts';
+import { PACKET_METRICS } from './packet-metrics.ts';
 
 /** What every process that follows a configuration has. */
 export interface ConfigurationObserved {
@@ -255,6 +256,7 @@ export const STANDALONE_METRICS: readonly Row<StandaloneObserved>[] = [
   ...BGP_METRICS,
   ...BFD_METRICS,
   ...LAYER2_METRICS,
+  ...PACKET_METRICS,
   ...CONFIGURATION_METRICS,
   ...ALLOCATOR_METRICS,
   {

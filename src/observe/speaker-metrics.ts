@@ -5,6 +5,7 @@ import { API_METRICS, type ApiObserved, single } from './api-metrics.ts';
 import { BFD_METRICS } from './bfd-metrics.ts';
 import { LAYER2_METRICS, type Layer2Observed } from './layer2-metrics.ts';
 import { BGP_METRICS, CONFIGURATION_METRICS, type Observed, type Row } from './metrics.ts';
+import { PACKET_METRICS } from './packet-metrics.ts';
 
 /** All that they are read from, at the moment of a scrape. */
 export interface SpeakerObserved extends Observed, ApiObserved, Layer2Observed {
@@ -21,6 +22,7 @@ export const SPEAKER_METRICS: readonly Row<SpeakerObserved>[] = [
   ...BGP_METRICS,
   ...BFD_METRICS,
   ...LAYER2_METRICS,
+  ...PACKET_METRICS,
   ...CONFIGURATION_METRICS,
   ...API_METRICS,
   {

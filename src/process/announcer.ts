@@ -141,7 +141,7 @@ export class Announcer {
       ],
       listening: [...this.#listening].map(([address, error]) => ({ address, error })),
       held: heldJson(heldBack(this.#drive.state), dates),
-      packets: packetsJson(this.packets.viewedAt, performance.now(), dates),
+      packets: packetsJson(this.packets.view, this.packets.viewedAt, performance.now(), dates),
       layer2: layer2Json(this.packets.view, this.#last?.plan, dates),
     };
   }

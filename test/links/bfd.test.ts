@@ -350,11 +350,12 @@ describe('links and sockets', () => {
     expect(view(world, a).broken.length).toBeGreaterThan(1);
   });
 
-  it('what the kernel refuses to send is counted', () => {
+  it('what the kernel refuses to send is counted, and said once for each error', () => {
     const { world, a } = pair();
     const error = { code: 'EHOSTUNREACH', call: 'sendmsg', text: '' };
     world.give(a, { on: 'failed', effect: 'udp-send', about: 'bfd/session/1', error });
     world.give(a, { on: 'failed', effect: 'udp-send', about: 'bfd/session/1', error });
-    expect(view(world, a).failures).toEqual({ 'udp-send EHOSTUNREACH': 2 });
+    expect(view(world, a).failures).toEqual([{ effect: 'udp-send', code: 'EHOSTUNREACH', count: 2 }]);
+    expect(told(a, 'refused')).toMatchObject([{ effect: 'udp-send', about: 'bfd/session/1', error }]);
   });
 });

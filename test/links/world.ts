@@ -9,7 +9,7 @@ import type { Links, LinksEffect, LinksEvent, LinksReport } from '../../src/link
 import { createLinks, dueAt, step } from '../../src/links.ts';
 import type { Ip, Mac } from '../../src/net/address.ts';
 import { familyOf, parseIp, prefixOf } from '../../src/net/address.ts';
-import type { LinkState, PacketEffect, SocketName, UdpOptions } from '../../src/net/packet-io.ts';
+import type { FailedEffect, LinkState, PacketEffect, SocketName, UdpOptions } from '../../src/net/packet-io.ts';
 import { Agenda } from '../sim/agenda.ts';
 import { type Chance, createChance } from '../sim/chance.ts';
 
@@ -62,6 +62,8 @@ export class World {
   routed = false;
   /** Refuses to open a socket: errno by its name. */
   refuses: (host: Host, name: SocketName) => string | undefined = () => undefined;
+  /** Refuses to join any group: errno by its name. */
+  refusesGroups: (host: Host) => string | undefined = () => undefined;
   onChange: () => void = () => {};
   onReport: (host: Host, report: LinksReport) => void = () => {};
   incarnations = 1_000;
@@ -191,14 +193,25 @@ export class World {
       case 'frame-send':
         if (host.frames.has(socketFor(effect.bytes, effect.link))) this.transmit(host, effect.link, effect.bytes);
         break;
-      case 'group-join':
-        host.groups.add(`${effect.link} ${effect.group}`);
+      case 'group-join': {
+        const code = this.refusesGroups(host);
+        if (code === undefined) host.groups.add(`${effect.link} ${effect.group}`);
+        else this.#failed(host, effect.do, effect.link, code);
         break;
+      }
       case 'group-leave':
         host.groups.delete(`${effect.link} ${effect.group}`);
         break;
       default:
     }
+  }
+
+  #failed(host: Host, effect: FailedEffect, about: SocketName, code: string): void {
+    const { machine } = host;
+    this.after(0, () => {
+      if (host.machine === machine)
+        this.give(host, { on: 'failed', effect, about, error: { code, call: 'setsockopt', text: code } });
+    });
   }
 
   #opened(host: Host, socket: SocketName, refused: string | undefined, open: () => void): void {

@@ -5,7 +5,7 @@
 import { constants } from 'node:os';
 import type { SystemError } from '../../net/io.ts';
 import { unreachable } from '../../net/machine.ts';
-import type { PacketEffect, PacketEvent, SocketName } from '../../net/packet-io.ts';
+import type { FailedEffect, PacketEffect, PacketEvent, SocketName } from '../../net/packet-io.ts';
 import { errorOf, SystemCallError } from '../syscall.ts';
 import { Datagrams } from './datagram.ts';
 import { ECHO, FrameSocket, LAYER2, LinkGroups } from './frame-socket.ts';
@@ -207,7 +207,7 @@ export class Sockets {
     this.#emit({ on: 'socket', socket: name, error });
   }
 
-  #try(effect: (PacketEvent & { on: 'failed' })['effect'], about: SocketName, act: () => void): void {
+  #try(effect: FailedEffect, about: SocketName, act: () => void): void {
     try {
       act();
     } catch (fault) {
