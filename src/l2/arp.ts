@@ -91,6 +91,11 @@ export function encode(frame: ArpFrame): Uint8Array {
   return bytes;
 }
 
+/** It can be the MAC of one machine: no group (IEEE 802, the lowest bit of the first octet) and not zero. */
+export function isStation(mac: Mac): boolean {
+  return mac !== NO_MAC && ((macToBytes(mac)[0] ?? 0) & 1) === 0;
+}
+
 export function isProbe({ operation, senderIp }: ArpFrame): boolean {
   return operation === 'request' && senderIp === NO_ADDRESS;
 }

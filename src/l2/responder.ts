@@ -64,6 +64,8 @@ export type FrameDrop =
   /** Of a MAC of this node. */
   | 'own'
   | 'ethernetDestination'
+  /** No MAC of a machine, or another than the frame came from: the answer would go to somebody who did not ask. */
+  | 'senderMac'
   | 'arpReply'
   /** Not an address that this node owns here. */
   | 'announceIP';
@@ -274,10 +276,12 @@ function onArp(
   effects: ResponderEffect[],
 ): FrameDrop | undefined {
   const { mac, macs } = responder.facts;
-  const { destination, operation, senderMac, senderIp, targetMac, targetIp } = frame;
+  const { destination, source, operation, senderMac, senderIp, targetMac, targetIp } = frame;
   if (macs.includes(senderMac)) return 'own';
   const toUs = destination === mac;
   if (!toUs && destination !== arp.BROADCAST) return 'ethernetDestination';
+  // RFC 5227 §2.1.1: a request bears the MAC of the interface that sends it
+  if (operation === 'request' && (senderMac !== source || !arp.isStation(senderMac))) return 'senderMac';
   const isProbe = arp.isProbe(frame);
   const toAll = operation === 'request' ? senderIp === targetIp : !toUs;
   const kind = isProbe ? 'probe' : toAll ? 'announcement' : operation === 'reply' ? 'answer' : 'request';
@@ -310,6 +314,7 @@ function onNdp(
   see(responder, isProbe ? { mac: source, kind: 'probe' } : { ip: from, mac: source, kind: 'request' }, tick, effects);
   // a reachability check (RFC 4861 §7.3) may leave its option out: it came from the MAC that it came from
   const asker = message.sourceLink ?? source;
+  if (!arp.isStation(asker)) return 'senderMac';
   if (!isProbe) remember(responder, target, from, asker, tick);
   if (!responder.claims.has(target) || linkLocal === undefined) return 'announceIP';
   // RFC 4861 §7.2.4: whoever has no address yet is answered to all, and unsolicited

@@ -111,7 +111,7 @@ describe('announcements', () => {
   it('made faster than they may leave do not pile up: of an address one frame of each form waits at most', () => {
     const bench = new Bench().own(...thousand);
     let most = 0;
-    for (let round = 0; round < 60; round++) {
+    for (let round = 0; round < 20; round++) {
       bench.run(10_000);
       for (const ip of thousand) bench.give({ on: 'announce', ip });
       most = Math.max(most, bench.responder.queue.length);
@@ -120,22 +120,22 @@ describe('announcements', () => {
     const times = timesOf(bench);
     expect(times.length).toBe(1_000);
     // two frames of each announcement are the least that an address gets
-    expect(Math.min(...times)).toBeGreaterThanOrEqual(2 * 60);
+    expect(Math.min(...times)).toBeGreaterThanOrEqual(2 * 20);
   });
 
   it('are refreshed less often where the pace gives no more, each address as often as any other', () => {
     const bench = new Bench({ framesPerSecond: 20 }).own(...thousand);
-    for (let minute = 0; minute < 60; minute++) {
+    for (let minute = 0; minute < 15; minute++) {
       bench.run(60_000);
       expect(bench.responder.queue.length).toBeLessThanOrEqual(2_000);
     }
     // the bursts have ended: a refresh of all takes 100 s of the pace, which is 125 s with a fifth of it free
     bench.sent.length = 0;
-    bench.run(3_600_000);
+    bench.run(1_800_000);
     const times = timesOf(bench);
     expect(times.length).toBe(1_000);
-    expect(Math.min(...times)).toBeGreaterThanOrEqual(2 * 26);
-    expect(Math.max(...times)).toBeLessThanOrEqual(2 * 32);
+    expect(Math.min(...times)).toBeGreaterThanOrEqual(2 * 13);
+    expect(Math.max(...times)).toBeLessThanOrEqual(2 * 17);
     expect(bench.responder.queue.length).toBeLessThan(500);
   });
 

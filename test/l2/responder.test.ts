@@ -4,7 +4,7 @@
 import { describe, expect, it } from 'vitest';
 import * as arp from '../../src/l2/arp.ts';
 import * as ndp from '../../src/l2/ndp.ts';
-import type { Ip } from '../../src/net/address.ts';
+import type { Ip, Mac } from '../../src/net/address.ts';
 import { Bench, FACTS, HOST, HOST_MAC, HOST6, LINK_LOCAL, MAC, request, SECOND_MAC, VIP, VIP6 } from './bench.ts';
 
 describe('ARP requests', () => {
@@ -23,6 +23,13 @@ describe('ARP requests', () => {
     expect(bench.responder.counters.get(VIP)).toMatchObject({ requests: 50, responses: 50 });
   });
 
+  /** `source`: of the Ethernet header. */
+  const requestOf = (senderMac: Mac, source = senderMac) =>
+    arp.encode({
+      ...{ destination: arp.BROADCAST, source, operation: 'request', senderMac, senderIp: HOST },
+      ...{ targetMac: '00:00:00:00:00:00' as Mac, targetIp: VIP },
+    });
+
   it('that probe (RFC 5227) are answered too', () => {
     const bench = new Bench().own(VIP).quiet();
     bench.frame(arp.question(HOST_MAC, VIP));
@@ -32,6 +39,10 @@ describe('ARP requests', () => {
   it.each([
     ['for an address that is not ours', request('198.51.100.8' as Ip), 'announceIP'],
     ['for another MAC', request(VIP, SECOND_MAC), 'ethernetDestination'],
+    ['to be answered to a group', requestOf('01:00:5e:00:00:01' as Mac), 'senderMac'],
+    ['to be answered to all', requestOf(arp.BROADCAST), 'senderMac'],
+    ['to be answered to nobody', requestOf('00:00:00:00:00:00' as Mac), 'senderMac'],
+    ['to be answered to somebody else', requestOf('02:00:00:00:00:0b' as Mac, HOST_MAC), 'senderMac'],
     ['that are replies', arp.reply(HOST_MAC, HOST, { mac: MAC, ip: VIP }), 'arpReply'],
     ['of our second interface', arp.announcement(SECOND_MAC, VIP, 'request'), 'own'],
     ['cut short', request(VIP).subarray(0, 41), 'length'],
@@ -42,6 +53,7 @@ describe('ARP requests', () => {
     expect(bench.sent).toEqual([]);
     expect(bench.drops).toEqual({ [reason]: 1 });
     expect(bench.responder.counters.get(VIP)?.requests).toBe(0);
+    expect(bench.responder.askers.size).toBe(0);
   });
 
   it('are not answered any more once the address is another node’s', () => {
@@ -53,6 +65,11 @@ describe('ARP requests', () => {
 });
 
 describe('Neighbor Solicitations', () => {
+  const solicitationOf = (sourceLink: Mac) =>
+    ndp.encode({
+      ...{ is: 'solicitation', destination: MAC, source: HOST_MAC, from: HOST6, to: VIP6, target: VIP6, sourceLink },
+    });
+
   it('are answered to the one who asks: solicited, overriding, no router', () => {
     const bench = new Bench().own(VIP6).quiet();
     bench.frame(ndp.question(HOST_MAC, VIP6, HOST6));
@@ -86,6 +103,8 @@ describe('Neighbor Solicitations', () => {
     ['for an address that is not ours', ndp.question(HOST_MAC, '2001:db8::b8' as Ip, HOST6), 'announceIP'],
     ['for another MAC', ndp.question(HOST_MAC, VIP6, HOST6, SECOND_MAC), 'ethernetDestination'],
     ['of our second interface', ndp.question(SECOND_MAC, VIP6, HOST6), 'own'],
+    ['to be answered to a group', solicitationOf('33:33:00:00:00:01' as Mac), 'senderMac'],
+    ['to be answered to nobody', solicitationOf('00:00:00:00:00:00' as Mac), 'senderMac'],
     ['that are advertisements', ndp.announcement(HOST_MAC, HOST6, HOST6), 'messageType'],
   ] as const)('%s are counted and dropped', (_, bytes, reason) => {
     const bench = new Bench().own(VIP6).quiet();
