@@ -30,13 +30,12 @@ export interface SessionView {
   readonly polling: boolean;
   /** Between our echoes, before jitter; absent while none are sent. */
   readonly echoIntervalMs?: number;
-  /** What the peer's last packet told; absent until one came. */
+  /** What the peer's last packet told; absent until one came, and after a Detection Time of silence. */
   readonly remote?: RemoteView;
   readonly counters: SessionCounters;
 }
 
 export interface RemoteView {
-  /** 0 after a Detection Time of silence. */
   readonly discriminator: number;
   readonly state: SessionState;
   readonly diagnostic: string;
@@ -68,7 +67,7 @@ export function viewSession(session: Session): SessionView {
     ...(heard && { detectionTimeMs: detectionTimeMs(session) }),
     polling: session.poll === 'polling',
     ...(session.echo.intervalMs !== OFF && { echoIntervalMs: session.echo.intervalMs }),
-    ...(heard && { remote: { ...remote, diagnostic: diagnosticName(remote.diagnostic) } }),
+    ...(remote.discriminator !== 0 && { remote: { ...remote, diagnostic: diagnosticName(remote.diagnostic) } }),
     counters: session.counters,
   };
 }

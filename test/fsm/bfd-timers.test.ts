@@ -154,6 +154,14 @@ describe('Detection Time (6.8.4)', () => {
     expect(driven.session.remote.discriminator).toBe(0);
   });
 
+  it('and shows nothing of a peer that is not heard any more, as before it was heard', () => {
+    expect(viewSession(new Driven().session)).not.toHaveProperty('remote');
+    const driven = up();
+    expect(viewSession(driven.session).remote).toMatchObject({ state: 'Up' });
+    expect(viewSession(driven.pass(1000).session)).not.toHaveProperty('remote');
+    expect(viewSession(driven.hear({ state: 'Down' }).session).remote).toMatchObject({ state: 'Down' });
+  });
+
   it('and with it a Poll that nobody is there to answer', () => {
     const driven = up().retune({ desiredMinTxMs: 900 }).pass(900);
     expect(driven.last).toMatchObject({ state: 'Up', poll: true });
