@@ -30,6 +30,7 @@ export function readAs(text: string): number {
 
 /** A name that Linux gives to an interface. */
 export function readInterface(text: string): string {
+  if (text.includes(',')) throw new InvalidArgumentError(`"${text}" names several: give the flag once for each`);
   if (!/^[^\s/:]{1,15}$/.test(text) || text === '.' || text === '..')
     throw new InvalidArgumentError(`"${text}" is no name of an interface, such as eth0`);
   return text;

@@ -69,7 +69,9 @@ async function run(flags: Flags, command: Command): Promise<void> {
   const options = {
     ...{ manifests, node, http, version: VERSION },
     listen: flags.bgpListen ?? [],
-    ...(flags.layer2 !== undefined && { layer2: { ...LAYER2_DEFAULTS, excluded: [allBut(flags.layer2)] } }),
+    ...(flags.layer2 !== undefined && {
+      layer2: { ...LAYER2_DEFAULTS, excluded: [allBut(flags.layer2)], named: flags.layer2 },
+    }),
     stateFile: flags.state ?? `${resolve(manifests)}.state.json`,
     settings: {
       ...(lbClass !== undefined && { loadBalancerClass: lbClass }),

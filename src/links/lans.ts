@@ -222,7 +222,9 @@ function sayLinks(
     serving: serving.flatMap(({ name }) => (isBroken(links.sockets, name) ? [] : [name])),
     known: links.links.filter(({ name }) => !isExcluded(name)).map(({ name }) => name),
   } as const;
-  const text = links.wanted.layer2 === undefined ? '' : JSON.stringify(report);
+  // every machine has one: before that they are not known yet
+  const isKnown = links.wanted.layer2 !== undefined && links.links.length > 0;
+  const text = isKnown ? JSON.stringify(report) : '';
   if (text === links.saidLinks) return;
   links.saidLinks = text;
   if (text !== '') effects.push(report);

@@ -20,6 +20,8 @@ import type { Candidacy, Plan } from '../plan/plan.ts';
 export interface Layer2Settings {
   /** Regular expressions over names of interfaces. */
   readonly excluded: readonly string[];
+  /** Interfaces that are to serve: of one that does not is told. */
+  readonly named?: readonly string[];
   readonly announcements: Layer2Wanted['announcements'];
   readonly conflict: LivenessWanted['conflict'];
   readonly failbackMs: number;

@@ -70,6 +70,7 @@ export class Layer2 {
   #serving: readonly string[] = [];
   #known: ReadonlySet<string> | undefined;
   #unserved: ReadonlySet<string> = new Set();
+  #missing: ReadonlySet<string> = new Set();
   #counts: Layer2Counts = NO_LAYER2_COUNTS;
   #view: Layer2View | undefined;
   #leaving = false;
@@ -210,7 +211,22 @@ export class Layer2 {
     // as MetalLB calls it; NDP comes and goes with it
     for (const name of now) if (!before.has(name)) say('createARPResponder', 'interface serves layer 2', name);
     for (const name of before) if (!now.has(name)) say('deleteARPResponder', 'interface serves layer 2 no more', name);
+    this.#missNamed(now);
     this.#serve();
+  }
+
+  /** Interfaces that a flag names: each once, for as long as it does not serve. */
+  #missNamed(serving: ReadonlySet<string>): void {
+    const missing = new Set(this.#options.settings.named?.filter((name) => !serving.has(name)));
+    for (const name of missing) {
+      if (this.#missing.has(name)) continue;
+      const error = this.#known?.has(name)
+        ? 'it is down, no LAN, a port of another interface, or its socket does not work'
+        : 'there is no such interface';
+      const fields = { event: 'interfaceMissing', protocol: 'layer2', interface: name, error };
+      this.#options.say({ level: 'warn', msg: 'interface does not serve layer 2, though it should', fields });
+    }
+    this.#missing = missing;
   }
 
   /** Of what this node is the first to answer for: once, for as long as it holds. */

@@ -1,7 +1,7 @@
 // What flags hold.
 
 import { describe, expect, it } from 'vitest';
-import { readAs, readSocketAddress, readSocketAddresses } from '../../src/cli/options.ts';
+import { readAs, readInterface, readSocketAddress, readSocketAddresses } from '../../src/cli/options.ts';
 
 describe('flags', () => {
   it('takes an address with its port, of both families', () => {
@@ -26,6 +26,13 @@ describe('flags', () => {
     '',
   ])('refuses %j', (text) => {
     expect(() => readSocketAddress(text)).toThrow(`"${text}" is not ADDRESS:PORT`);
+  });
+
+  it('takes one name of an interface, not several in one', () => {
+    expect(['eth0', 'br-1', 'eth0.100', 'wan@'].map(readInterface)).toEqual(['eth0', 'br-1', 'eth0.100', 'wan@']);
+    expect(() => readInterface('eth0,eth1')).toThrow('"eth0,eth1" names several: give the flag once for each');
+    for (const text of ['', '.', '..', 'a/b', 'eth0:1', 'eth 0', 'sixteen-octets-x'])
+      expect(() => readInterface(text)).toThrow(`"${text}" is no name of an interface`);
   });
 
   it('takes AS numbers of four octets and no others', () => {

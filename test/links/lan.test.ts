@@ -115,26 +115,6 @@ describe('IPv6', () => {
     expect(watch(self, 2_000, VIP6)).toMatchObject({ two: 0, last: [expect.any(String)] });
   });
 
-  it('a group that the kernel refuses is said once, and joined as soon as it lets us', () => {
-    const self = cluster(12, 1);
-    self.vips = [ip('2001:db8::100')];
-    const { world } = self;
-    world.refusesGroups = () => 'ENOBUFS';
-    startAll(self);
-    const node = nodeOf(self, 'node-a');
-    world.run(20_000);
-    expect([...node.groups]).toEqual([]);
-    expect(told(node, 'refused')).toMatchObject([{ effect: 'group-join', about: 'eth0', error: { code: 'ENOBUFS' } }]);
-    const tries = () => node.sent.filter(({ effect }) => effect.do === 'group-join').length;
-    expect(tries()).toBeGreaterThan(2);
-    world.refusesGroups = () => undefined;
-    world.run(5_000);
-    expect([...node.groups]).toEqual(['eth0 ff02::1:ff00:100']);
-    const joined = tries();
-    world.run(60_000);
-    expect(tries()).toBe(joined);
-  });
-
   it('the link-local address comes later than the interface: the groups are joined then', () => {
     const self = cluster(5, 1);
     self.liveness = false;

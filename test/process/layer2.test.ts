@@ -33,9 +33,9 @@ class Stage {
   config = configuration();
   readonly layer2: Layer2;
 
-  constructor(liveness = true) {
+  constructor(liveness = true, named: readonly string[] = []) {
     this.layer2 = new Layer2({
-      settings: { ...LAYER2_DEFAULTS, excluded: ['^lo$'] },
+      settings: { ...LAYER2_DEFAULTS, excluded: ['^lo$'], named },
       ...(liveness && { liveness: { port: 7946, speakers: () => this.speakers, secrets: () => this.secrets } }),
       say: (line) => this.lines.push(line),
       changed: () => {
@@ -277,6 +277,21 @@ describe('what the packet thread tells', () => {
     stage.hear(links('eth0', 'eth9'), links('eth0'));
     expect(stage.warnings.length).toBe(2);
     expect(stage.events().filter((event) => event.includes('Responder'))).toEqual(['createARPResponder eth0']);
+  });
+
+  it('of an interface that a flag names and that does not serve is a line with its name, once', () => {
+    const stage = new Stage(false, ['eth0', 'eth1', 'eth9']);
+    const links = (serving: readonly string[]): LinksReport => ({
+      ...{ report: 'l2-links', serving, known: ['eth0', 'eth1'] },
+    });
+    const missed = () => stage.lines.splice(0).filter(({ fields }) => fields['event'] === 'interfaceMissing');
+    stage.hear(links(['eth0']), links(['eth0']));
+    expect(missed()).toMatchObject([
+      { level: 'warn', fields: { interface: 'eth1', error: expect.stringMatching(/down/) } },
+      { level: 'warn', fields: { interface: 'eth9', error: 'there is no such interface' } },
+    ]);
+    stage.hear(links(['eth0', 'eth1']), links(['eth0']));
+    expect(missed()).toMatchObject([{ fields: { interface: 'eth1' } }]);
   });
 
   it('of a stranger is told to the owners of all its Services, with the MAC', () => {
