@@ -25,6 +25,8 @@ export interface Hour {
   open: number;
   readonly startedAt: Map<Host, number>;
   readonly unfit: Set<Host>;
+  /** Their socket for ARP on eth0 cannot be opened. */
+  readonly deaf: Set<Host>;
 }
 
 type Fault = readonly [what: string, happens: (hour: Hour, node: Host) => void];
@@ -83,6 +85,21 @@ const FAULTS: readonly Fault[] = [
       mend(hour, hour.chance.pick([30, 500, 6_000]), () => {
         hour.startedAt.set(node, hour.self.world.now);
         hour.self.world.change(node, 'eth0', { carrier: true });
+      });
+    },
+  ],
+  [
+    'has its socket for ARP broken',
+    (hour, node) => {
+      hour.deaf.add(node);
+      hour.self.world.break(node, 'eth0', 'ENOMEM');
+      // no fault that lasts for the others: one of them answers meanwhile
+      hour.self.world.after(hour.chance.pick([30, 2_500, 20_000]), () => {
+        hour.faultAt = hour.self.world.now;
+        hour.deaf.delete(node);
+        hour.startedAt.set(node, hour.self.world.now);
+        // whatever is broken is tried again
+        hour.self.world.change(node, 'eth0', {});
       });
     },
   ],
@@ -166,7 +183,9 @@ export function tellHour(seed: number, minutes: number, canary: (self: Cluster) 
   const self = cluster(seed, chance.pick([3, 3, 4, 5]), (at) => [
     port('eth1', 'other', at + 60, `198.51.100.${at + 1}/24`),
   ]);
-  const hour: Hour = { self, chance, told: [], faultAt: 0, open: 0, startedAt: new Map(), unfit: new Set() };
+  const hour: Hour = {
+    ...{ self, chance, told: [], faultAt: 0, open: 0, startedAt: new Map(), unfit: new Set(), deaf: new Set() },
+  };
   const { world } = self;
   world.loss = chance.pick([0, 0, 0.01]);
   world.routed = chance.happens(0.5);
@@ -175,6 +194,7 @@ export function tellHour(seed: number, minutes: number, canary: (self: Cluster) 
     return { ...each, interfaces: [each.ip === VIP ? 'eth0' : 'eth1'], established: world.now > 10_000 };
   };
   self.withLiveness = (wanted, host) => ({ ...wanted, serving: !hour.unfit.has(host), failbackMs: 30_000 });
+  world.refuses = (host, name) => (name === 'eth0' && hour.deaf.has(host) ? 'ENOMEM' : undefined);
   world.onReport = (host, { report }) => {
     if (report === 'left') world.kill(host);
   };
@@ -213,13 +233,14 @@ function broken({ self, told }: Hour, what: string): Error {
 }
 
 function check(hour: Hour, since: { none: number; two: number }): void {
-  const { self, faultAt, open, startedAt, unfit } = hour;
+  const { self, faultAt, open, startedAt, unfit, deaf } = hour;
   const { now } = self.world;
   const count = answerers(self).length;
   if (count !== 0 || open > 0) since.none = now;
   if (count < 2 || open > 0) since.two = now;
   const able = self.nodes.some(
-    (node) => node.machine !== undefined && !unfit.has(node) && now - (startedAt.get(node) ?? 0) > START_MS,
+    (node) =>
+      node.machine !== undefined && !unfit.has(node) && !deaf.has(node) && now - (startedAt.get(node) ?? 0) > START_MS,
   );
   if (able && now - Math.max(since.none, faultAt) > NONE_MS) throw broken(hour, 'nobody answers');
   if (now - Math.max(since.two, faultAt) > TWO_MS) throw broken(hour, `${answerers(self).join(' and ')} answer`);

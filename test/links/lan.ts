@@ -98,7 +98,12 @@ export function answerers({ nodes }: Cluster, address: Ip = VIP, lan = 'lan'): r
     .filter((node) =>
       node.ports.some(
         ({ name, lan: on, up, carrier }) =>
-          on === lan && up && carrier && node.powered && node.machine?.lans.get(name)?.responder.claims.has(address),
+          on === lan &&
+          up &&
+          carrier &&
+          node.powered &&
+          node.frames.has(name) &&
+          node.machine?.lans.get(name)?.responder.claims.has(address),
       ),
     )
     .map(({ name }) => name);
