@@ -56,8 +56,9 @@ export interface LivenessWanted {
   /** UDP: BFD between speakers and their statements. */
   readonly port: number;
   /**
-   * Secrets of the speakers, the present one first; the one before is accepted for a minute after a change. An empty text:
-   * whoever is on the LAN may speak. None: nobody is believed, and nothing is said.
+   * Secrets of the speakers, the one to sign with first; both the present one and the one before are believed for four minutes
+   * after a change, for each kubelet brings the new one in its own time (process/memberlist-secret). An empty text: whoever is
+   * on the LAN may speak. None: nobody is believed, and nothing is said.
    */
   readonly secrets: readonly string[];
   /** Speakers by node, with the addresses at which they are found before they have told theirs. */
