@@ -64,7 +64,7 @@ export type FrameDrop =
   /** Of a MAC of this node. */
   | 'own'
   | 'ethernetDestination'
-  /** No MAC of a machine, or another than the frame came from: the answer would go to somebody who did not ask. */
+  /** A group or none: the answer would go to who did not ask. */
   | 'senderMac'
   | 'arpReply'
   /** Not an address that this node owns here. */
@@ -276,12 +276,12 @@ function onArp(
   effects: ResponderEffect[],
 ): FrameDrop | undefined {
   const { mac, macs } = responder.facts;
-  const { destination, source, operation, senderMac, senderIp, targetMac, targetIp } = frame;
+  const { destination, operation, senderMac, senderIp, targetMac, targetIp } = frame;
   if (macs.includes(senderMac)) return 'own';
   const toUs = destination === mac;
   if (!toUs && destination !== arp.BROADCAST) return 'ethernetDestination';
-  // RFC 5227 §2.1.1: a request bears the MAC of the interface that sends it
-  if (operation === 'request' && (senderMac !== source || !arp.isStation(senderMac))) return 'senderMac';
+  // another one than the frame came from is in use (hosts that mask their source from switches) and is answered (RFC 826)
+  if (operation === 'request' && !arp.isStation(senderMac)) return 'senderMac';
   const isProbe = arp.isProbe(frame);
   const toAll = operation === 'request' ? senderIp === targetIp : !toUs;
   const kind = isProbe ? 'probe' : toAll ? 'announcement' : operation === 'reply' ? 'answer' : 'request';
