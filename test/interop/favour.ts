@@ -1,17 +1,29 @@
 // What is measured comes before what else this machine does, as a CPU request does for a pod. Called by stories and benches of
 // threads that must be woken in time.
 
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { constants, setPriority } from 'node:os';
 
 const AUTOGROUP = '/proc/self/autogroup';
+/** Of `nice`; the processes of this one inherit it. */
+const FAVOURED = -15;
 
-/** For this session of processes and all that it starts (sched(7), autogroups), until it ends or `unfavour`. */
+/** For this process, or for its session of processes where the kernel groups by them (sched(7)), until it ends or `unfavour`. */
 export function favour(): void {
-  if (!existsSync(AUTOGROUP)) return;
-  writeFileSync(AUTOGROUP, '-15');
+  set(FAVOURED);
   process.once('exit', unfavour);
 }
 
 export function unfavour(): void {
-  if (existsSync(AUTOGROUP)) writeFileSync(AUTOGROUP, '0');
+  set(constants.priority.PRIORITY_NORMAL);
+}
+
+function set(nice: number): void {
+  if (grouped()) writeFileSync(AUTOGROUP, String(nice));
+  else setPriority(nice);
+}
+
+/** The kernel names no group of a process that belongs to the root's, whose weight can't be set. */
+function grouped(): boolean {
+  return existsSync(AUTOGROUP) && readFileSync(AUTOGROUP, 'utf8') !== '';
 }
