@@ -70,11 +70,14 @@ export function sign(bytes: Uint8Array, key: Key, sequence: number): void {
   bytes.set(digest(bytes, key), MANDATORY_OCTETS + SECTION_HEADER_OCTETS);
 }
 
+/** Above it, in circular 32-bit arithmetic, a number is behind. */
+const MOST_AHEAD = 2 ** 31 - 1;
+
 export type Verdict = { readonly sequence: number } | { readonly drop: DropReason };
 
 /**
  * The sequence number of an authentic packet, or why it is none. `payload` is the datagram that `packet` was decoded from;
- * `known` the last sequence number believed, undefined when none is; `detectMult` this side's.
+ * `known` the last sequence number believed, undefined when none is; `detectMult` this side's, OFF: none is too far ahead.
  */
 export function authenticate(
   payload: Uint8Array,
@@ -106,7 +109,7 @@ export function authenticate(
     // RFC 5880 §6.7.3, §6.7.4: known (meticulous: known + 1) to known + 3 × DetectMult, in circular 32-bit arithmetic. The
     // letter has this side's multiplier; with the greater one, a peer may lose as many packets as its own allows.
     const ahead = (sequence - known) >>> 0;
-    const most = 3 * Math.max(detectMult, packet.detectMult);
+    const most = Math.min(3 * Math.max(detectMult, packet.detectMult), MOST_AHEAD);
     if (ahead < (isMeticulous(key) ? 1 : 0) || ahead > most) return { drop: 'auth-sequence' };
   }
   return { sequence };

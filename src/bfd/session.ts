@@ -10,7 +10,7 @@ import { composeEcho, echoReturned, rescheduleEcho } from './echo.ts';
 import { armDetection, compose, gapMs, mayTransmit, reschedule, retune, wantedIntervals } from './pace.ts';
 import type { ControlPacket, DropReason, SessionState } from './packet.ts';
 import { encode, MANDATORY_OCTETS } from './packet.ts';
-import type { Session, SessionId, SessionParameters } from './variables.ts';
+import type { Numbers, Session, SessionId, SessionParameters } from './variables.ts';
 import { toldBy, UNHEARD } from './variables.ts';
 
 export type SessionEvent =
@@ -75,12 +75,16 @@ const RECEPTION: Readonly<Record<Exclude<SessionState, 'AdminDown'>, Readonly<Re
   Up: { AdminDown: 'Down', Down: 'Down', Init: 'Up', Up: 'Up' },
 };
 
-/** A session in Down whose first packet is due at once. `localDiscriminator`: 1 to 2^32 - 1, random, unique on this node. */
+/**
+ * A session in Down whose first packet is due at once. `localDiscriminator`: 1 to 2^32 - 1, random, unique on this node;
+ * `former`: of the session before it.
+ */
 export function startSession(
   id: SessionId,
   localDiscriminator: number,
   parameters: SessionParameters,
   tick: Tick,
+  former: Numbers = { sentSequence: Math.floor(tick.random * 2 ** 32), receivedSequence: undefined },
 ): Session {
   const intervals = wantedIntervals('Down', parameters);
   const session: Session = {
@@ -95,8 +99,8 @@ export function startSession(
     advertised: intervals,
     inForce: intervals,
     poll: 'idle',
-    receivedSequence: undefined,
-    sentSequence: Math.floor(tick.random * 2 ** 32),
+    receivedSequence: former.receivedSequence,
+    sentSequence: former.sentSequence,
     lastSent: undefined,
     lastSentAt: tick.now - intervals.txMs,
     lastHeardAt: -OFF,
@@ -189,12 +193,13 @@ function onPacket(
 
 /** Why the session does not believe a packet; undefined: it does, and the sequence number is taken over. */
 function refusal(session: Session, packet: ControlPacket, bytes: Uint8Array, ttl: number): DropReason | undefined {
-  const { keys, detectMult, minTtl } = session.parameters;
+  const { keys, theirKeys, detectMult, minTtl } = session.parameters;
   // RFC 5881 §5, RFC 5883 §5
   if (ttl < minTtl) return 'ttl';
   // RFC 5880 §6.8.6: the A bit must be set exactly where authentication is in use
   if (keys.length === 0) return packet.authentication === undefined ? undefined : 'auth-unexpected';
-  const verdict = authenticate(bytes, packet, keys, session.receivedSequence, detectMult);
+  const within = theirKeys === undefined ? detectMult : OFF;
+  const verdict = authenticate(bytes, packet, theirKeys ?? keys, session.receivedSequence, within);
   if ('drop' in verdict) return verdict.drop;
   session.receivedSequence = verdict.sequence;
   return undefined;
@@ -211,8 +216,8 @@ function onTick(session: Session, tick: Tick, effects: SessionEffect[]): void {
   const { now } = tick;
   if (session.timers.detect <= now) onDetectionTimeExpired(session, tick, effects);
   if (session.timers.forget <= now) {
-    // RFC 5880 §6.8.1: a peer that restarted begins with another sequence number
-    session.receivedSequence = undefined;
+    // RFC 5880 §6.8.1: a peer that restarted begins with another sequence number, or with another key
+    if (session.parameters.theirKeys === undefined) session.receivedSequence = undefined;
     session.timers = { ...session.timers, forget: OFF };
   }
   if (session.timers.silence <= now) session.timers = { ...session.timers, silence: OFF };

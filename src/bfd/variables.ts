@@ -27,7 +27,16 @@ export interface SessionParameters {
   readonly echo?: { readonly transmitMs: number; readonly receiveMs: number };
   /** The first one signs, all of them are accepted; empty: no authentication. */
   readonly keys: readonly Key[];
+  /**
+   * Between ends that are both ours, and sign with a key for each direction between these two processes: what is accepted
+   * instead of `keys`. A sequence number that was believed is not believed again, however long the silence, and none is too
+   * far ahead.
+   */
+  readonly theirKeys?: readonly Key[];
 }
+
+/** What outlives a session that is made anew with the same `theirKeys`. */
+export type Numbers = Pick<Session, 'sentSequence' | 'receivedSequence'>;
 
 /** What the peer's last packet told. */
 export interface Remote {

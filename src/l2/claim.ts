@@ -32,7 +32,7 @@ const ROW = { ipv6: 1, candidate: 2, claim: 4, sees: 8, handover: 16, highest: 3
 export type ClaimDrop = 'length' | 'magic' | 'version' | 'digest' | 'malformed';
 
 /** `HMAC-SHA256(secret, purpose)`, cut to size: one secret of the cluster, a key for each use. */
-export function deriveKey(secret: Uint8Array, purpose: 'claims' | 'bfd', octets: number): Uint8Array {
+export function deriveKey(secret: Uint8Array, purpose: string, octets: number): Uint8Array {
   return new Uint8Array(createHmac('sha256', secret).update(`fairway ${purpose}`).digest().subarray(0, octets));
 }
 

@@ -44,6 +44,7 @@ export function createLan(
     ...{
       mesh: new Map(),
       stations: new Map(),
+      former: new Map(),
       meshDueAt: OFF,
       reviewAt: now,
       given: new Map(),

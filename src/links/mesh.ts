@@ -15,6 +15,8 @@ import { OFF, redraw } from '../net/machine.ts';
 import type { PacketEvent } from '../net/packet-io.ts';
 import { mintDiscriminator } from './discriminator.ts';
 import type { Effects } from './report.ts';
+import type { Incarnate } from './secrets.ts';
+import { directedKeys } from './secrets.ts';
 import { linkLocalOf } from './serving.ts';
 import type { Lan, Links, MeshSession } from './state.ts';
 
@@ -37,10 +39,11 @@ export function sourceTo(lan: Lan, to: Ip): Ip | undefined {
   return own !== undefined && familyOf(own) === 'ipv4' ? own : undefined;
 }
 
-function parametersOf({ keys }: Links): SessionParameters {
+function parametersOf({ keys }: Links, own: Incarnate, theirs: Incarnate): SessionParameters {
   return {
     ...{ detectMult: 3, desiredMinTxMs: INTERVAL_MS, requiredMinRxMs: INTERVAL_MS, slowTxMs: INTERVAL_MS },
-    ...{ passive: false, minTtl: 255, keys: keys.bfd },
+    ...{ passive: false, minTtl: 255 },
+    ...{ keys: directedKeys(keys, own, theirs), theirKeys: directedKeys(keys, theirs, own) },
   };
 }
 
@@ -48,9 +51,10 @@ function parametersOf({ keys }: Links): SessionParameters {
 export function followMesh(links: Links, lan: Lan, tick: Tick, effects: Effects): void {
   lan.reviewAt = tick.now + REVIEW_MS;
   const { segment } = lan;
+  if (segment === undefined) return;
   let { random } = tick;
   for (const running of [...lan.mesh.values()]) {
-    const member = segment?.members.get(running.station);
+    const member = segment.members.get(running.station);
     if (member?.watched === true) running.watchedAt = tick.now;
     const local = member === undefined ? undefined : localTo(lan, member, running.watchedAt, tick.now);
     const isSame =
@@ -59,7 +63,7 @@ export function followMesh(links: Links, lan: Lan, tick: Tick, effects: Effects)
       local === running.path.local;
     if (!isSame) endMeshSession(links, lan, running);
   }
-  for (const member of segment?.members.values() ?? []) {
+  for (const member of segment.members.values()) {
     const { address: remote, station, incarnation } = member;
     if (remote === undefined || lan.stations.has(station)) continue;
     const local = localTo(lan, member, member.watched ? tick.now : -OFF, tick.now);
@@ -67,10 +71,10 @@ export function followMesh(links: Links, lan: Lan, tick: Tick, effects: Effects)
     random = redraw(random);
     const localDiscriminator = mintDiscriminator(links.peers.taken, random);
     const path = { hops: 'single', remote, local, link: lan.link } as const;
-    const session = startSession(`${lan.link}/${station}`, localDiscriminator, parametersOf(links), {
-      ...tick,
-      random,
-    });
+    const parameters = parametersOf(links, segment, member);
+    const before = lan.former.get(station);
+    const former = before?.incarnation === incarnation ? before.session : undefined;
+    const session = startSession(`${lan.link}/${station}`, localDiscriminator, parameters, { ...tick, random }, former);
     const running: MeshSession = { localDiscriminator, path, station, incarnation, session, watchedAt: tick.now };
     lan.mesh.set(localDiscriminator, running);
     lan.stations.set(station, running);
@@ -84,8 +88,11 @@ function localTo(lan: Lan, member: Member, watchedAt: number, now: number): Ip |
   return sourceTo(lan, member.address);
 }
 
-function endMeshSession({ peers }: Links, lan: Lan, { localDiscriminator, station }: MeshSession): void {
+function endMeshSession({ peers }: Links, lan: Lan, running: MeshSession): void {
+  const { localDiscriminator, station } = running;
   peers.taken.delete(localDiscriminator);
+  if (lan.segment?.members.has(station)) lan.former.set(station, running);
+  else lan.former.delete(station);
   lan.mesh.delete(localDiscriminator);
   lan.stations.delete(station);
 }
@@ -95,8 +102,12 @@ export function endMesh(links: Links, lan: Lan): void {
 }
 
 export function rekeyMesh(links: Links, lan: Lan, tick: Tick, effects: Effects): void {
-  const event: SessionEvent = { on: 'configure', parameters: parametersOf(links) };
-  for (const running of lan.mesh.values()) drive(links, lan, running, event, tick, effects);
+  const { segment } = lan;
+  if (segment === undefined) return;
+  for (const running of lan.mesh.values()) {
+    const event: SessionEvent = { on: 'configure', parameters: parametersOf(links, segment, running) };
+    drive(links, lan, running, event, tick, effects);
+  }
 }
 
 function drive(links: Links, lan: Lan, running: MeshSession, event: SessionEvent, tick: Tick, effects: Effects): void {

@@ -1,20 +1,23 @@
-// The keys of the speakers: derived from the cluster's secret, one for statements and one for BFD. When the secret changes, not
+// The keys of the speakers: derived from the cluster's secret, one for statements, and for BFD one for each
+// direction between two processes. When the secret changes, not
 // all speakers know the new one at the same moment: for half a minute the old one goes on signing, and both are believed for
 // as long as main names both. Called by `speakers` and `mesh`.
 
 import type { Key } from '../bfd/auth.ts';
 import { deriveKey } from '../l2/claim.ts';
+import type { Station } from '../l2/statement.ts';
 import { OFF } from '../net/machine.ts';
 
 const OLD_SIGNS_MS = 30_000;
 const SHA1_KEY_OCTETS = 20;
-const CLAIM_KEY_OCTETS = 32;
+const DERIVED_OCTETS = 32;
 
 /** The first one signs, all are believed. */
 export interface Keys {
   secrets: readonly string[];
   claims: readonly Uint8Array[];
-  bfd: readonly Key[];
+  /** What those of BFD are derived from, in the same order. */
+  bfd: readonly Uint8Array[];
   /** When the new secret takes over; OFF: it has. */
   turnAt: number;
 }
@@ -46,10 +49,22 @@ export function turn(keys: Keys, now: number): boolean {
 
 function derive(keys: Keys, secrets: readonly string[]): void {
   const octets = secrets.map((secret) => new Uint8Array(Buffer.from(secret)));
-  keys.claims = octets.map((secret) => deriveKey(secret, 'claims', CLAIM_KEY_OCTETS));
+  keys.claims = octets.map((secret) => deriveKey(secret, 'claims', DERIVED_OCTETS));
+  keys.bfd = octets.map((secret) => deriveKey(secret, 'bfd', DERIVED_OCTETS));
+}
+
+/** One process on one segment: a restart makes another of it. */
+export interface Incarnate {
+  readonly station: Station;
+  readonly incarnation: number;
+}
+
+/** Of BFD from one to the other, and no other way: what either side sent before, or to somebody else, is not believed. */
+export function directedKeys({ bfd }: Keys, from: Incarnate, to: Incarnate): readonly Key[] {
+  const direction = `${from.station} ${from.incarnation} ${to.station} ${to.incarnation}`;
   // RFC 5880 §6.7.4: one number for all; which one it was is found out by trying
-  keys.bfd = octets.map((secret) => ({
+  return bfd.map((secret) => ({
     ...{ type: 'meticulous-keyed-sha1', id: 1 },
-    secret: deriveKey(secret, 'bfd', SHA1_KEY_OCTETS),
+    secret: deriveKey(secret, direction, SHA1_KEY_OCTETS),
   }));
 }
