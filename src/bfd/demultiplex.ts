@@ -5,9 +5,12 @@ import type { Ip } from '../net/address.ts';
 import type { ControlPacket, DropReason } from './packet.ts';
 import { decode } from './packet.ts';
 
+/** UDP, of control packets over one and over several hops, and of echoes (RFC 5881 §4, RFC 5883 §5). */
+export const PORTS = { single: 3784, multi: 4784, echo: 3785 } as const;
+
 /** Between which ends a session runs; what is undefined is not compared. */
 export interface Path {
-  /** `single`: UDP 3784; `multi`: UDP 4784. */
+  /** By the port that it came to. */
   readonly hops: 'single' | 'multi';
   readonly remote: Ip;
   readonly local?: Ip;

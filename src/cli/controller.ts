@@ -63,7 +63,7 @@ async function run(argv: readonly string[]): Promise<void> {
   const flags = readProcessFlags('controller', CONTROLLER_FLAGS, argv);
   const log = createLog(flags['log-level'] as LogLevel);
   dieLoudly(log, () => []);
-  const strange = strangeMode(process.env['METALLB_BGP_TYPE']);
+  const { bgpType, strange } = readMode(process.env['METALLB_BGP_TYPE']);
   if (strange !== undefined)
     log.warn({ op: 'startup', error: strange }, 'a mode that is unknown: what it forbids is not checked');
   let controller: ControllerProcess;
@@ -71,7 +71,7 @@ async function run(argv: readonly string[]): Promise<void> {
     const { kubeconfig } = flags;
     const access = { env: process.env, ...(kubeconfig !== '' && { kubeconfig }) };
     const cluster = await openCluster(access);
-    const options = optionsOf(flags, cluster.namespace);
+    const options = optionsOf(flags, bgpType, cluster.namespace);
     if (flags['pprof-bind-address'] !== '')
       log.warn({ op: 'startup', flag: 'pprof-bind-address' }, 'the flag has no meaning here');
     controller = await ControllerProcess.start(options, cluster, log);
@@ -86,7 +86,11 @@ async function run(argv: readonly string[]): Promise<void> {
 }
 
 /** Throws an Error that names the flag or variable, and what it may be. */
-export function optionsOf(flags: ControllerFlags, clusterNamespace: string | undefined): ControllerProcessOptions {
+function optionsOf(
+  flags: ControllerFlags,
+  bgpType: BgpType,
+  clusterNamespace: string | undefined,
+): ControllerProcessOptions {
   const webhooks = (['enabled', 'disabled', 'onlywebhook'] as const).find((mode) => mode === flags['webhook-mode']);
   if (webhooks === undefined)
     throw new Error(`--webhook-mode ${flags['webhook-mode']}: must be enabled, disabled or onlywebhook`);
@@ -95,7 +99,7 @@ export function optionsOf(flags: ControllerFlags, clusterNamespace: string | und
   return {
     version: VERSION,
     namespace: namespaceOf(flags, clusterNamespace),
-    bgpType: bgpTypeOf(process.env['METALLB_BGP_TYPE']),
+    bgpType,
     settings: {
       ...(flags['lb-class'] !== '' && { loadBalancerClass: flags['lb-class'] }),
       ignoreExcludeLabel: false,
@@ -119,17 +123,11 @@ export function optionsOf(flags: ControllerFlags, clusterNamespace: string | und
   };
 }
 
-/** Unknown modes have no checks, as in MetalLB's controller. */
-function bgpTypeOf(text: string | undefined): BgpType {
-  return strangeMode(text) === undefined ? readBgpType(text) : 'unset';
-}
-
-/** What is wrong with `METALLB_BGP_TYPE`; a speaker does not start with it. */
-function strangeMode(text: string | undefined): string | undefined {
+/** `METALLB_BGP_TYPE`. One that is unknown has no checks, as in MetalLB's controller; a speaker does not start with it. */
+function readMode(text: string | undefined): { readonly bgpType: BgpType; readonly strange?: string } {
   try {
-    readBgpType(text);
-    return undefined;
+    return { bgpType: readBgpType(text) };
   } catch (fault) {
-    return (fault as Error).message;
+    return { bgpType: 'unset', strange: (fault as Error).message };
   }
 }

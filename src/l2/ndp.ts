@@ -4,6 +4,7 @@
 import { Parser } from 'binary-parser';
 import type { Ip, Mac } from '../net/address.ts';
 import { ipFromBytes, ipToBytes, macFromBytes, macToBytes } from '../net/address.ts';
+import { internetChecksum } from '../net/checksum.ts';
 
 const ETHERTYPE = 0x86dd;
 const ETHERNET_OCTETS = 14;
@@ -193,12 +194,7 @@ export function encode(message: NdpMessage): Uint8Array {
 
 /** Of a frame cut to its IPv6 length, with the pseudo-header of RFC 8200 §8.1; 0 over a frame that bears a right one. */
 function checksum(frame: Uint8Array): number {
-  let sum = frame.length - ICMP_AT + ICMPV6;
-  for (let at = ETHERNET_OCTETS + 8; at < frame.length; at += 2) {
-    sum += ((frame[at] ?? 0) << 8) + (frame[at + 1] ?? 0);
-  }
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  return ~sum & 0xffff;
+  return internetChecksum(frame.subarray(ETHERNET_OCTETS + 8), frame.length - ICMP_AT + ICMPV6);
 }
 
 /** Unsolicited and to all (RFC 4861 §7.2.6), overriding what caches hold. `from`: a link-local address of ours. */

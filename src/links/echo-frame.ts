@@ -2,6 +2,7 @@
 // leaves by no UDP socket and arrives at none (RFC 5881 §4). RFC 791, 768. Called by `echo`.
 
 import { type Ip, ipFromBytes, ipToBytes, type Mac, macFromBytes, macToBytes } from '../net/address.ts';
+import { internetChecksum } from '../net/checksum.ts';
 
 const ETHERNET = 14;
 const IPV4 = 20;
@@ -33,7 +34,7 @@ export function decodeUdp(frame: Uint8Array): UdpFrame | undefined {
   if (frame.length < HEAD || !isIpv4(frame)) return undefined;
   const view = new DataView(frame.buffer, frame.byteOffset, frame.byteLength);
   const ip = frame.subarray(ETHERNET, ETHERNET + IPV4);
-  if (ip[0] !== 0x45 || ip[9] !== PROTOCOL_UDP || sum(ip) !== 0) return undefined;
+  if (ip[0] !== 0x45 || ip[9] !== PROTOCOL_UDP || internetChecksum(ip) !== 0) return undefined;
   const length = view.getUint16(ETHERNET + IPV4 + 4);
   if (length < UDP || IPV4 + length > view.getUint16(ETHERNET + 2) || ETHERNET + IPV4 + length > frame.length)
     return undefined;
@@ -62,20 +63,15 @@ export function encodeUdp(packet: UdpFrame): Uint8Array {
   frame[ETHERNET + 9] = PROTOCOL_UDP;
   frame.set(ipToBytes(packet.source), ETHERNET + 12);
   frame.set(ipToBytes(packet.destination), ETHERNET + 16);
-  view.setUint16(ETHERNET + 10, sum(frame.subarray(ETHERNET, ETHERNET + IPV4)));
+  view.setUint16(ETHERNET + 10, internetChecksum(frame.subarray(ETHERNET, ETHERNET + IPV4)));
   view.setUint16(ETHERNET + IPV4, port);
   view.setUint16(ETHERNET + IPV4 + 2, port);
   view.setUint16(ETHERNET + IPV4 + 4, UDP + bytes.length);
   frame.set(bytes, HEAD);
   // RFC 768: over a head of its own: both addresses, the protocol and the length
-  const pseudo = Uint8Array.of(
-    ...frame.subarray(ETHERNET + 12, ETHERNET + IPV4),
-    0,
-    PROTOCOL_UDP,
-    0,
-    UDP + bytes.length,
-  );
-  const whole = sum(Uint8Array.of(...pseudo, ...frame.subarray(ETHERNET + IPV4)));
+  const length = frame.subarray(ETHERNET + IPV4 + 4, ETHERNET + IPV4 + 6);
+  const pseudo = Uint8Array.of(...frame.subarray(ETHERNET + 12, ETHERNET + IPV4), 0, PROTOCOL_UDP, ...length);
+  const whole = internetChecksum(Uint8Array.of(...pseudo, ...frame.subarray(ETHERNET + IPV4)));
   view.setUint16(ETHERNET + IPV4 + 6, whole === 0 ? 0xffff : whole);
   return frame;
 }
@@ -87,14 +83,6 @@ export function passOn(frame: Uint8Array): Uint8Array {
   passed.set(frame.subarray(0, 6), 6);
   passed[TTL_AT] = Math.max(0, (frame[TTL_AT] ?? 0) - 1);
   passed.set([0, 0], ETHERNET + 10);
-  new DataView(passed.buffer).setUint16(ETHERNET + 10, sum(passed.subarray(ETHERNET, ETHERNET + IPV4)));
+  new DataView(passed.buffer).setUint16(ETHERNET + 10, internetChecksum(passed.subarray(ETHERNET, ETHERNET + IPV4)));
   return passed;
-}
-
-/** RFC 1071, complemented: 0 over what holds its own sum. */
-function sum(bytes: Uint8Array): number {
-  let total = 0;
-  for (let at = 0; at < bytes.length; at += 2) total += ((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0);
-  while (total > 0xffff) total = (total & 0xffff) + (total >>> 16);
-  return ~total & 0xffff;
 }

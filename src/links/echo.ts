@@ -3,16 +3,16 @@
 // forward. The peer's MAC is that of its control packets. Routers that send echoes to our address (FRR's bfdd up to 8.0)
 // are sent them back. Called by `peers` and `peer-session`.
 
+import { PORTS } from '../bfd/demultiplex.ts';
 import { echoDiscriminator } from '../bfd/echo.ts';
 import { familyOf } from '../net/address.ts';
 import type { PacketEvent, SocketName, UdpOptions } from '../net/packet-io.ts';
+import { echoSocket } from '../net/packet-io.ts';
 import { decodeUdp, encodeUdp, passOn } from './echo-frame.ts';
 import type { PeerSession, Peers } from './peer-session.ts';
 import type { Effects } from './report.ts';
 import { closeSocket, openSocket, type Sockets } from './socket.ts';
 
-const CONTROL_PORT = 3784;
-const ECHO_PORT = 3785;
 const TTL = 255;
 const LOOPED_TTL = 254;
 
@@ -23,7 +23,7 @@ interface Returned {
 }
 
 function socketOf(link: string | undefined): SocketName {
-  return `bfd/${ECHO_PORT}/ipv4/${link ?? ''}`;
+  return `bfd/${PORTS.echo}/ipv4/${link ?? ''}`;
 }
 
 /** Opens or closes the echo sockets of its link as the parameters say. RFC 5883 §4: several hops have no echo. */
@@ -35,9 +35,9 @@ export function followEcho(peers: Peers, running: PeerSession, sockets: Sockets,
     return;
   }
   const name = socketOf(link);
-  const udp: UdpOptions = { family: 'ipv4', port: ECHO_PORT, ttl: TTL };
+  const udp: UdpOptions = { family: 'ipv4', port: PORTS.echo, ttl: TTL };
   openSocket(sockets, name, { udp: device === undefined ? udp : { ...udp, device } }, 'bfd-echo', effects);
-  openSocket(sockets, `echo/${link}`, { echoesOf: link }, 'bfd-echo', effects);
+  openSocket(sockets, echoSocket(link), { echoesOf: link }, 'bfd-echo', effects);
   const echoing = peers.echoing.get(name) ?? new Set();
   peers.echoing.set(name, echoing);
   echoing.add(running);
@@ -50,7 +50,7 @@ export function stopEcho(peers: Peers, running: PeerSession, sockets: Sockets, e
   if (echoing?.delete(running) !== true || echoing.size > 0) return;
   peers.echoing.delete(name);
   closeSocket(sockets, name, effects);
-  closeSocket(sockets, `echo/${link}`, effects);
+  if (link !== undefined) closeSocket(sockets, echoSocket(link), effects);
 }
 
 /** Lost while it is not known where the peer is, as on any wire. */
@@ -58,7 +58,7 @@ export function sendEcho({ path, mac, peerMac }: PeerSession, bytes: Uint8Array,
   const { link, local } = path;
   if (link === undefined || local === undefined || mac === undefined || peerMac === undefined) return;
   const ends = { sourceMac: mac, destinationMac: peerMac, source: local, destination: local };
-  effects.push({ do: 'frame-send', link, bytes: encodeUdp({ ...ends, ttl: TTL, port: ECHO_PORT, bytes }) });
+  effects.push({ do: 'frame-send', link, bytes: encodeUdp({ ...ends, ttl: TTL, port: PORTS.echo, bytes }) });
 }
 
 /** A frame of IPv4: the peer's echo is passed on; one of ours is told. */
@@ -68,7 +68,7 @@ export function onEchoFrame(peers: Peers, link: string, frame: Uint8Array, effec
   const { source, destination, sourceMac, ttl, port, bytes } = udp;
   for (const running of peers.echoing.get(socketOf(link)) ?? []) {
     const { remote, local } = running.path;
-    if (port === CONTROL_PORT) {
+    if (port === PORTS.single) {
       if (source === remote && destination === local && ttl === TTL) running.peerMac = sourceMac;
     } else if (ttl === TTL) {
       // nobody but the peer of a session that is Up is sent anything back
@@ -90,7 +90,7 @@ export function onEchoDatagram(
   for (const { path, session } of echoing) {
     if (path.remote !== from.address || ttl !== TTL || session.state !== 'Up') continue;
     const over = path.link === undefined ? {} : { link: path.link };
-    const back = { to: { address: from.address, port: ECHO_PORT }, source: to, ttl: LOOPED_TTL };
+    const back = { to: { address: from.address, port: PORTS.echo }, source: to, ttl: LOOPED_TTL };
     effects.push({ do: 'udp-send', socket, ...back, ...over, bytes });
     return true;
   }

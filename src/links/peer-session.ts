@@ -3,6 +3,7 @@
 // socket that all sessions of its kind, family and VRF share. Called by `peers`.
 
 import type { Path } from '../bfd/demultiplex.ts';
+import { PORTS } from '../bfd/demultiplex.ts';
 import type { DropReason } from '../bfd/packet.ts';
 import type { SessionEvent, SessionReport } from '../bfd/session.ts';
 import { dueAt, startSession, step } from '../bfd/session.ts';
@@ -20,8 +21,6 @@ import type { Sockets } from './socket.ts';
 import { closeSocket, openSocket } from './socket.ts';
 import type { BfdWanted } from './wanted.ts';
 
-/** RFC 5881 §4, RFC 5883 §5. */
-const PORT = { single: 3784, multi: 4784 } as const;
 /** RFC 5881 §5: what arrives with less has come over more than one hop. */
 const TTL = 255;
 
@@ -84,12 +83,12 @@ export function startPeerSession(
   const localDiscriminator = mintDiscriminator(peers.taken, tick.random);
   const family = familyOf(path.remote);
   const { hops } = path;
-  const listener = `bfd/${PORT[hops]}/${family}${wanted.vrf === undefined ? '' : `/${wanted.vrf}`}`;
+  const listener = `bfd/${PORTS[hops]}/${family}${wanted.vrf === undefined ? '' : `/${wanted.vrf}`}`;
   const socket = `bfd/session/${localDiscriminator}`;
   const bound: Pick<UdpOptions, 'device'> = device === undefined ? {} : { device };
   const any: UdpOptions = {
     family,
-    port: PORT[hops],
+    port: PORTS[hops],
     ttl: TTL,
     ...(wanted.vrf !== undefined && { device: wanted.vrf }),
   };
@@ -150,7 +149,7 @@ export function drivePeerSession(
   for (const each of asked) {
     if ('report' in each) reports.push(each);
     else if (each.do === 'bfd-send') {
-      effects.push({ do: 'udp-send', socket, to: { address: remote, port: PORT[hops] }, ...scope, bytes: each.bytes });
+      effects.push({ do: 'udp-send', socket, to: { address: remote, port: PORTS[hops] }, ...scope, bytes: each.bytes });
     } else sendEcho(running, each.bytes, effects);
   }
   running.dueAt = dueAt(session);

@@ -38,7 +38,8 @@ export function tellSpeakers(
   const [key] = links.keys.claims;
   if (liveness === undefined || key === undefined) return;
   const isWhole = to !== undefined || over === 'any' || isWholeDue(lan.told, statement, tick);
-  const parts = encode(statement, key, (rows) => isNews(lan.told, rows) || isWhole);
+  // a statement without news still proves that we live
+  const parts = encode(statement, key, (rows) => tellNews(lan.told, rows) || isWhole);
   if (parts.length === 0) parts.push(...encode(statement, key));
   const send = (address: Ip, via?: Lan): void => {
     const source = via === undefined ? undefined : sourceTo(via, address);
@@ -65,8 +66,8 @@ function isWholeDue(told: Told, { rows: _, sequence: __, clock: ___, ...rest }: 
   return true;
 }
 
-/** A row is told three times when it changed, and then with all others. */
-function isNews({ rows: told }: Told, rows: readonly Row[]): boolean {
+/** A row is told three times when it changed, and then with all others. True: one of these is to be told, which is this time. */
+function tellNews({ rows: told }: Told, rows: readonly Row[]): boolean {
   if (!rows.some((row) => (told.get(row) ?? 0) < NEWS_TIMES)) return false;
   for (const row of rows) told.set(row, (told.get(row) ?? 0) + 1);
   return true;

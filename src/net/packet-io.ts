@@ -8,6 +8,11 @@ import type { SocketAddress, SystemError } from './io.ts';
 /** Unique among the sockets that are open. */
 export type SocketName = string;
 
+/** Of BFD over IPv4 as whole frames. */
+export function echoSocket(link: string): SocketName {
+  return `echo/${link}`;
+}
+
 export interface UdpOptions {
   readonly family: 'ipv4' | 'ipv6';
   /** `dynamic`: one of 49152-65535 (RFC 5881 §4). */
@@ -39,7 +44,7 @@ export type PacketEffect =
   | { readonly do: 'frames-open' | 'frames-close'; readonly link: string }
   /**
    * BFD over IPv4 on this link as whole frames (a filter in the kernel): control packets, which tell the neighbour's MAC, and
-   * echoes, which no UDP socket gets (RFC 5881 §4). Answered by `socket`, named `echo/LINK`.
+   * echoes, which no UDP socket gets (RFC 5881 §4). Answered by `socket`, named by `echoSocket`.
    */
   | { readonly do: 'echo-open' | 'echo-close'; readonly link: string }
   /** A whole Ethernet frame, by the socket that is open for such. */

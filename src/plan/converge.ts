@@ -131,12 +131,11 @@ export function seek({ ledger, order }: Books, job: Job): void {
 export function finish(job: Job): Entry {
   const { service, old, ips, pool, claim, forbidden, failed } = job;
   const refusal = ips.length > 0 ? undefined : (forbidden ?? failed);
-  const unchanged = old?.seen === service && old.pool === pool && sameTexts(old.ips, ips);
-  if (unchanged && old.refusal?.message === refusal?.message) return old;
-  const settled = withAddresses(service, ips, pool);
   const lacks = forbidden ?? failed;
   // its own status comes back as a change, and so does whatever has no bearing on it
   const isTold = old !== undefined && sameTexts(old.ips, ips) && sameRefusal(old.lacks, lacks);
+  if (isTold && old.seen === service && old.pool === pool) return old;
+  const settled = withAddresses(service, ips, pool);
   const events = forbidden !== undefined && isTold ? [] : job.events;
   if (failed !== undefined && !isTold) events.push(failure(service, ips, failed));
   if (settled !== service)

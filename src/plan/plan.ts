@@ -153,7 +153,7 @@ function remakeFew(
     if (isOurs !== (old !== undefined)) return undefined;
     if (!isOurs || old === undefined || (old.service === service && old.endpoints === endpoints)) continue;
     stale.push(old);
-    fresh.push(make(world, election, service, endpoints));
+    fresh.push(make(world, election, service, endpoints, old));
   }
   return { made: revise(before, new Map(fresh.map((one) => [one.service.key, one]))), fresh, stale };
 }
@@ -182,7 +182,7 @@ function remakeAll(before: ReadonlyMap<ServiceKey, Made>, world: World, election
     let one = before.get(key);
     if (one?.service !== service || one.endpoints !== endpoints) {
       if (notOurs(service, now.settings) !== undefined) continue;
-      one = make(world, election, service, endpoints);
+      one = make(world, election, service, endpoints, one);
       fresh.push(one);
     }
     made.set(key, one);
@@ -238,7 +238,14 @@ function createWorld(snapshot: Snapshot, config: Config, name: string, { electio
   };
 }
 
-function make(world: World, election: Election, service: Service, seen: readonly Endpoint[] | undefined): Made {
+/** `before`: what came of the Service last, whose half of layer 2 stays where it comes out the same. */
+function make(
+  world: World,
+  election: Election,
+  service: Service,
+  seen: readonly Endpoint[] | undefined,
+  before?: Made,
+): Made {
   const found = addressesOf(world.pools, service);
   if ('reason' in found) {
     const withheld = { withheld: found };
@@ -247,7 +254,8 @@ function make(world: World, election: Election, service: Service, seen: readonly
   const { ips, pool } = found;
   const endpoints = seen ?? NO_ENDPOINTS;
   const granted = world.withheld ?? grantsFor(wanted(world.bgp, pool.name), service, ips, endpoints);
-  const { claims, candidacies } = layer2For(wanted(world.layer2, pool.name), election, service, ips, endpoints);
+  const half = layer2For(wanted(world.layer2, pool.name), election, service, ips, endpoints);
+  const { claims, candidacies } = before !== undefined && sameHalf(before, half) ? layer2Of(before) : half;
   const bgp = 'reason' in granted ? { withheld: granted } : announced(world, granted);
   const layer2 = 'reason' in claims ? { withheld: claims } : { announced: claims };
   const grants = 'reason' in granted ? [] : granted;
@@ -316,10 +324,27 @@ function exchange<T>(
   fresh: readonly Made[],
   of: (made: Made) => readonly T[],
 ): readonly T[] {
-  const gone = new Set(stale.flatMap(of));
-  const come = fresh.flatMap(of);
-  if (gone.size + come.length === 0) return before;
+  const [went, come] = [stale.flatMap(of), fresh.flatMap(of)];
+  if (went.length === come.length && went.every((each, at) => each === come[at])) return before;
+  const gone = new Set(went);
   return [...(gone.size === 0 ? before : before.filter((each) => !gone.has(each))), ...come];
+}
+
+function layer2Of({ layer2, candidacies }: Made): Layer2Half {
+  return { claims: 'announced' in layer2 ? layer2.announced : layer2.withheld, candidacies };
+}
+
+/** Interfaces and candidates are one list each for as long as they are the same. */
+function sameHalf({ layer2, candidacies }: Made, half: Layer2Half): boolean {
+  if ('announced' in layer2 === 'reason' in half.claims || candidacies.length !== half.candidacies.length) return false;
+  if ('withheld' in layer2 && 'reason' in half.claims) {
+    const { reason, message } = half.claims;
+    if (layer2.withheld.reason !== reason || layer2.withheld.message !== message) return false;
+  }
+  return candidacies.every(({ ip, interfaces, candidates }, at) => {
+    const other = half.candidacies[at];
+    return ip === other?.ip && interfaces === other.interfaces && candidates === other.candidates;
+  });
 }
 
 function claimsOf({ layer2 }: Made): readonly Layer2Claim[] {

@@ -5,6 +5,7 @@
 // to it: what is not answered there was the machine's fault, on which others want the processors too.
 
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { PacketThread } from '../../src/io/packet-thread.ts';
 import type { Ip, Mac } from '../../src/net/address.ts';
@@ -108,6 +109,49 @@ export class Layer2Lab {
       from: { ipv4: ipv4 as Ip, ipv6: ipv6 as Ip },
     });
     return sampler;
+  }
+
+  /** Everybody runs and agrees upon n1; the client of switch one asks for these addresses, and for CONTROL. */
+  async settle(vips: readonly Ip[]): Promise<Sampler> {
+    this.start('n4', 'n1');
+    const client = await this.sampler('r', [...vips, CONTROL]);
+    for (const vip of vips) await client.settled(vip, 'n1');
+    await client.settled(CONTROL, 'n4');
+    this.start('n2', 'n3');
+    for (const name of ['n2', 'n3'] as const) await this.hears(name, 3);
+    await sleep(1_500);
+    for (const vip of vips) await client.settled(vip, 'n1');
+    return client;
+  }
+
+  /** A speaker stands still for so long; the instant at which it goes on, of performance.now(). */
+  async pause(name: NodeName, ms: number): Promise<number> {
+    this.daemon(name).signal('SIGSTOP');
+    await sleep(ms);
+    const goesOn = performance.now();
+    this.daemon(name).signal('SIGCONT');
+    return goesOn;
+  }
+
+  /** The cable comes loose five times in 2.8 s. */
+  async flap(port: NodeName): Promise<void> {
+    for (let flap = 0; flap < 5; flap++) {
+      this.carrier(port, 'down');
+      await sleep(150);
+      this.carrier(port, 'up');
+      await sleep(400);
+    }
+  }
+
+  /** One candidate after the other leaves and is started again; a rollout waits until the new one is ready. */
+  async rollOut(): Promise<void> {
+    for (const name of NODES) {
+      const code = await this.daemon(name).stop('SIGTERM');
+      if (code !== 0) throw new Error(`${name} ended with ${code}`);
+      this.start(name);
+      await this.hears(name, 3);
+      await sleep(1_500);
+    }
   }
 
   /** No frame passes this port of a switch; the carrier stays. */

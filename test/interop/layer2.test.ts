@@ -5,10 +5,9 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import type { Ip } from '../../src/net/address.ts';
 import { favour, unfavour } from './favour.ts';
 import { CONTROL, EVERY_MS, Layer2Lab, NODES, type Sampler, type Seen, VIP4, VIP6 } from './layer2-lab.ts';
-import { until } from './process.ts';
+import { ASKED_EVERY_MS, lanOfThousand, loseThousand } from './layer2-thousand.ts';
 import { stories, useLab } from './stories.ts';
 
 const DEATH_MS = 1_200;
@@ -33,14 +32,7 @@ stories('layer 2 on a real LAN', ['tcpdump'], () => {
   /** Three speakers that agree upon n1; a client asks. */
   async function settle(): Promise<void> {
     lan = new Layer2Lab(lab, { [VIP4]: NODES, [VIP6]: NODES });
-    lan.start('n4', 'n1');
-    client = await lan.sampler('r', [...BOTH, CONTROL]);
-    for (const vip of BOTH) await client.settled(vip, 'n1');
-    await client.settled(CONTROL, 'n4');
-    lan.start('n2', 'n3');
-    for (const name of ['n2', 'n3'] as const) await lan.hears(name, 3);
-    await sleep(1_500);
-    for (const vip of BOTH) await client.settled(vip, 'n1');
+    client = await lan.settle(BOTH);
   }
 
   /** What the machine has added since `from`, in ms: each way from hearing to answering has three wake-ups. */
@@ -116,10 +108,7 @@ stories('layer 2 on a real LAN', ['tcpdump'], () => {
   it('is not answered twice when the owner was stopped for 2 s and goes on', async () => {
     await settle();
     const from = performance.now();
-    lan.daemon('n1').signal('SIGSTOP');
-    await sleep(2_000);
-    const goesOn = performance.now();
-    lan.daemon('n1').signal('SIGCONT');
+    const goesOn = await lan.pause('n1', 2_000);
     await sleep(2_000);
     for (const vip of BOTH) await client.settled(vip, 'n2');
     const bound = await within(DEATH_MS, from);
@@ -164,12 +153,7 @@ stories('layer 2 on a real LAN', ['tcpdump'], () => {
   it('is never lost for longer than at a death while the link of the owner flaps, and has one owner at the end', async () => {
     await settle();
     const from = performance.now();
-    for (let flap = 0; flap < 5; flap++) {
-      lan.carrier('n1', 'down');
-      await sleep(150);
-      lan.carrier('n1', 'up');
-      await sleep(400);
-    }
+    await lan.flap('n1');
     const ended = performance.now();
     const owner = await client.settled(VIP4, undefined);
     await client.settled(VIP6, owner);
@@ -185,13 +169,7 @@ stories('layer 2 on a real LAN', ['tcpdump'], () => {
   it('is never lost in a rolling restart', async () => {
     await settle();
     const from = performance.now();
-    for (const name of NODES) {
-      expect(await lan.daemon(name).stop('SIGTERM')).toBe(0);
-      lan.start(name);
-      // a rollout waits until the new one is ready
-      await lan.hears(name, 3);
-      await sleep(1_500);
-    }
+    await lan.rollOut();
     for (const vip of BOTH) await client.settled(vip, undefined);
     const gap = await within(HANDOVER_MS, from);
     const seen = await told('rolling restart', from);
@@ -204,57 +182,15 @@ stories('layer 2 on a real LAN', ['tcpdump'], () => {
   });
 
   it('moves with a thousand others within 2 s, at the cost of some frames', async () => {
-    const vips = Array.from({ length: 1_000 }, (_, i) => `198.18.${i >> 8}.${i & 255}` as Ip);
-    lan = new Layer2Lab(lab, Object.fromEntries(vips.map((vip) => [vip, NODES])));
-    lan.start('n1', 'n4');
-    // each is asked for every 400 ms
-    const [each, everyMs] = [50, 400];
-    client = await lan.sampler('r', [...vips, CONTROL], each);
-    /** To ask for samples too often would disturb what is measured. */
-    const untilAllAt = async (...owners: readonly string[]) => {
-      await until(
-        `${owners.join(' or ')} has each`,
-        async () => {
-          await sleep(500);
-          const { answered } = await client.samples();
-          return vips.every((vip) => owners.includes(lan.macs.get(answered.get(vip)?.at(-1)?.[1] ?? '') ?? ''));
-        },
-        30_000,
-      );
-    };
-    await untilAllAt('n1');
-    lan.start('n2', 'n3');
-    for (const name of ['n2', 'n3'] as const) await lan.hears(name, 3);
-    await sleep(2_000);
-    const dumps = (['n2', 'n3'] as const).map((port) =>
-      lab.spawn(`dump-${port}`, 'sw', ['tcpdump', '-nl', '-Q', 'in', '-i', port, 'arp']),
-    );
-    for (const dump of dumps) await until('tcpdump listens', () => dump.log().includes('listening'));
-    client.again();
-    await sleep(500);
-    const from = performance.now();
-    lan.daemon('n1').signal('SIGKILL');
-    await untilAllAt('n2', 'n3');
-    const { answered } = await client.samples();
-    const firstOf = (vip: Ip) => answered.get(vip)?.find(([at, mac]) => at > from && lan.macs.get(mac) !== 'n1')?.[0];
-    const lastMs = Math.max(...vips.map((vip) => firstOf(vip) ?? Number.POSITIVE_INFINITY)) - from;
-    await Promise.all(dumps.map((dump) => dump.stop('SIGINT')));
-    const questions = dumps.flatMap((dump) => dump.log().match(/Request who-has .*? tell [0-9.]+/g) ?? []);
-    const asked = questions.filter((line) => !/who-has (\S+) .*tell \1$/.test(line));
-    // a second claim, by one that had not yet heard of the first, asks the gateway a second time
-    const claims = (['n2', 'n3'] as const).flatMap(
-      (name) =>
-        lan
-          .daemon(name)
-          .log()
-          .match(/"op":"l2-claimed"/g) ?? [],
-    );
-    const twice = claims.length - vips.length;
+    lan = lanOfThousand(lab);
+    const lost = await loseThousand(lab, lan);
+    client = lost.client;
+    const lastMs = Math.max(...lost.outagesMs);
     process.stdout.write(
-      `1,000 addresses: the last answered after ${lastMs.toFixed(0)} ms; ${asked.length} questions, ${twice} claimed twice\n`,
+      `1,000 addresses: the last answered after ${lastMs.toFixed(0)} ms; ${lost.questions} questions, ${lost.twice} claimed twice\n`,
     );
-    expect(lastMs).toBeLessThan((await within(2_000, from)) + everyMs);
-    expect(asked.length - twice).toBeLessThan(1_500);
-    expect(asked.length).toBeGreaterThan(0);
+    expect(lastMs).toBeLessThan((await within(2_000, lost.from)) + ASKED_EVERY_MS);
+    expect(lost.questions - lost.twice).toBeLessThan(1_500);
+    expect(lost.questions).toBeGreaterThan(0);
   });
 });

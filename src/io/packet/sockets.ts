@@ -6,6 +6,7 @@ import { constants } from 'node:os';
 import type { SystemError } from '../../net/io.ts';
 import { unreachable } from '../../net/machine.ts';
 import type { FailedEffect, PacketEffect, PacketEvent, SocketName } from '../../net/packet-io.ts';
+import { echoSocket } from '../../net/packet-io.ts';
 import { errorOf, SystemCallError } from '../syscall.ts';
 import { Datagrams } from './datagram.ts';
 import { ECHO, FrameSocket, LAYER2, LinkGroups } from './frame-socket.ts';
@@ -70,10 +71,10 @@ export class Sockets {
         this.#closeFrames(effect.link);
         break;
       case 'echo-open':
-        this.#open(echoOf(effect.link), () => this.#openFrames(echoOf(effect.link), effect.link, ECHO));
+        this.#open(echoSocket(effect.link), () => this.#openFrames(echoSocket(effect.link), effect.link, ECHO));
         break;
       case 'echo-close':
-        this.#closeFrames(echoOf(effect.link));
+        this.#closeFrames(echoSocket(effect.link));
         break;
       case 'frame-send':
         this.#try('frame-send', effect.link, () => this.#sendFrame(effect));
@@ -160,7 +161,7 @@ export class Sockets {
   }
 
   #sendFrame({ link, bytes }: PacketEffect & { do: 'frame-send' }): void {
-    const open = [link, echoOf(link)].flatMap((name) => this.#frames.get(name) ?? []);
+    const open = [link, echoSocket(link)].flatMap((name) => this.#frames.get(name) ?? []);
     (open.find((socket) => socket.isFor(bytes)) ?? open[0])?.send(bytes);
   }
 
@@ -221,10 +222,6 @@ export class Sockets {
     if (index === undefined) throw new SystemCallError(noLink(link));
     return index;
   }
-}
-
-function echoOf(link: string): SocketName {
-  return `echo/${link}`;
 }
 
 function noLink(link = ''): SystemError {
