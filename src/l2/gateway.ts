@@ -1,6 +1,6 @@
-// The segment's gateway: does it answer us (a node that lost it is worse than one that did not), and has it taken in that an
-// address moved to us? Both are asked by unicast once its MAC is known. Called by `owner`. A gateway that never answered says
-// nothing: many networks let nobody ask.
+// The gateways of a segment: does the first one answer us (a node that lost it is worse than one that did not), and has the
+// one of an address's family taken in that the address moved to us? All are asked by unicast once their MACs are known.
+// Called by `owner`. A gateway that never answered says nothing: many networks let nobody ask.
 
 import type { Mac } from '../net/address.ts';
 import { familyOf } from '../net/address.ts';
@@ -10,29 +10,43 @@ import type { Address, Gateway, Segment } from './segment.ts';
 import { isConnected, recall } from './segment.ts';
 
 const ASK_EVERY_MS = 500;
+/** One that is asked for its MAC alone. */
+const ASK_SELDOM_MS = 5_000;
 const BAD_MS = 2_000;
 /** Good again after so long even where fail-back is at once or never. */
 const GOOD_AGAIN_MS = 120_000;
 const CONFIRM_MS = 1_000;
 /** A gateway that holds another MAC is asked again after 1, 2, 4 s and so on, up to this pause. */
 const MOST_PAUSE_MS = 600_000;
-/** After so many without an answer nothing can be learned here: the others are not asked. */
+/** After so many without an answer nothing can be learned from it: it is not asked about the others. */
 const FUTILE = 8;
 
 export function gatewayAt(ip: Gateway['ip'], now: number): Gateway {
-  return { ip, mac: undefined, askAt: now, answeredAt: -OFF, goodSince: OFF, ok: true, okSince: now };
+  return { ip, mac: undefined, askAt: now, answeredAt: -OFF, goodSince: OFF, ok: true, okSince: now, futile: 0 };
 }
 
-/** Asks it when it is time to, and judges it. Returns when to be called again. */
-export function watchGateway(segment: Segment, now: number, effects: Effects): number {
-  const { gateway, facts, settings } = segment;
-  if (gateway === undefined || !isConnected(facts)) return OFF;
-  if (now >= gateway.askAt) {
-    gateway.askAt = now + ASK_EVERY_MS;
-    effects.push({ do: 'ask', ip: gateway.ip, ...(gateway.mac !== undefined && { mac: gateway.mac }) });
-    // it may have got another MAC
-    if (now > gateway.answeredAt + BAD_MS) gateway.mac = undefined;
-  }
+/** Asks them when it is time to, and judges the first. Returns when to be called again. */
+export function watchGateways(segment: Segment, now: number, effects: Effects): number {
+  if (!isConnected(segment.facts)) return OFF;
+  const [first, ...more] = segment.gateways;
+  let due = OFF;
+  for (const gateway of more) due = Math.min(due, askForIt(gateway, ASK_SELDOM_MS, now, effects));
+  if (first === undefined) return due;
+  due = Math.min(due, askForIt(first, ASK_EVERY_MS, now, effects));
+  return Math.min(due, judge(segment, first, now, effects));
+}
+
+function askForIt(gateway: Gateway, everyMs: number, now: number, effects: Effects): number {
+  if (now < gateway.askAt) return gateway.askAt;
+  gateway.askAt = now + everyMs;
+  effects.push({ do: 'ask', ip: gateway.ip, ...(gateway.mac !== undefined && { mac: gateway.mac }) });
+  // it may have got another MAC
+  if (now > gateway.answeredAt + everyMs + BAD_MS) gateway.mac = undefined;
+  return gateway.askAt;
+}
+
+function judge(segment: Segment, gateway: Gateway, now: number, effects: Effects): number {
+  const { settings } = segment;
   const lost = gateway.answeredAt !== -OFF && now >= gateway.answeredAt + BAD_MS;
   if (lost) gateway.goodSince = OFF;
   const patience = settings.failbackMs === OFF || settings.failbackMs === 0 ? GOOD_AGAIN_MS : settings.failbackMs;
@@ -44,13 +58,23 @@ export function watchGateway(segment: Segment, now: number, effects: Effects): n
     for (const ip of segment.addresses.keys()) segment.dirty.add(ip);
     effects.push({ report: 'l2-gateway', ip: gateway.ip, ok });
   }
-  return Math.min(gateway.askAt, gateway.answeredAt === -OFF || lost ? OFF : gateway.answeredAt + BAD_MS);
+  return gateway.answeredAt === -OFF || lost ? OFF : gateway.answeredAt + BAD_MS;
 }
 
-export function gatewayAnswered(gateway: Gateway, mac: Mac, now: number): void {
+export function gatewayAnswered(segment: Segment, gateway: Gateway, mac: Mac, now: number): void {
+  if (gateway.answeredAt === -OFF) askAboutAll(segment, gateway);
   gateway.mac = mac;
   gateway.answeredAt = now;
   if (gateway.goodSince === OFF) gateway.goodSince = now;
+}
+
+/** It was not there when they were taken: a router that starts later, or a route that came late. */
+function askAboutAll(segment: Segment, gateway: Gateway): void {
+  for (const address of segment.addresses.values()) {
+    if (address.confirmation !== 'unconfirmed' || familyOf(address.ip) !== familyOf(gateway.ip)) continue;
+    address.confirmation = undefined;
+    segment.dirty.add(address.ip);
+  }
 }
 
 /**
@@ -58,8 +82,9 @@ export function gatewayAnswered(gateway: Gateway, mac: Mac, now: number): void {
  * is asked again ever more seldom.
  */
 export function confirm(segment: Segment, address: Address, now: number, effects: Effects): void {
+  const gateway = segment.gateways.find(({ ip }) => familyOf(ip) === familyOf(address.ip));
   if (address.confirmation === undefined) {
-    if (segment.unconfirmed >= FUTILE || !askGateway(segment, address, effects)) {
+    if (!askGateway(gateway, address, effects)) {
       conclude(address, 'unconfirmed', effects);
       return;
     }
@@ -67,19 +92,19 @@ export function confirm(segment: Segment, address: Address, now: number, effects
     address.confirmPauseMs = CONFIRM_MS;
     address.confirmAt = now + CONFIRM_MS;
   } else if (address.confirmation === 'asking' && now >= address.confirmAt) {
-    segment.unconfirmed++;
+    if (gateway !== undefined) gateway.futile++;
     conclude(address, 'unconfirmed', effects);
   } else if (address.confirmation === 'refuted' && now >= address.confirmAt) {
-    askGateway(segment, address, effects);
+    askGateway(gateway, address, effects);
     address.confirmPauseMs = Math.min(address.confirmPauseMs * 2, MOST_PAUSE_MS);
     address.confirmAt = now + address.confirmPauseMs;
   }
   if (address.confirmation === 'asking' || address.confirmation === 'refuted') recall(address, address.confirmAt);
 }
 
-/** False: there is none of this family whose MAC is known. */
-function askGateway({ gateway }: Segment, { ip }: Address, effects: Effects): boolean {
-  if (gateway?.mac === undefined || familyOf(gateway.ip) !== familyOf(ip)) return false;
+/** False: there is none of this family whose MAC is known, or that ever says anything. */
+function askGateway(gateway: Gateway | undefined, { ip }: Address, effects: Effects): boolean {
+  if (gateway?.mac === undefined || gateway.futile >= FUTILE) return false;
   effects.push({ do: 'ask', ip: gateway.ip, mac: gateway.mac, as: ip });
   return true;
 }
@@ -88,10 +113,16 @@ function askGateway({ gateway }: Segment, { ip }: Address, effects: Effects): bo
  * The gateway was seen to hold this MAC for the address. What it confirmed stands until the next take-over; another MAC is
  * told of and announced against once: a proxy, or one that fails to learn, would make it go on for ever.
  */
-export function gatewayHolds(segment: Segment, address: Address, ours: boolean, effects: Effects): void {
+export function gatewayHolds(
+  segment: Segment,
+  gateway: Gateway,
+  address: Address,
+  ours: boolean,
+  effects: Effects,
+): void {
   const { ip, confirmation } = address;
   if (confirmation === undefined) return;
-  segment.unconfirmed = 0;
+  gateway.futile = 0;
   if (confirmation === 'confirmed' || (confirmation === 'refuted' && !ours)) return;
   conclude(address, ours ? 'confirmed' : 'refuted', effects);
   if (ours) return;

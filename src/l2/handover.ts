@@ -60,7 +60,7 @@ function intentOf(segment: Segment, address: Address, now: number): Intent | und
   if (!address.candidate) return { reason: 'unfit', to: all, must: true };
   if (movesLately(address, now).length >= MOST_MOVES) return undefined;
   if (!segment.serving) return all.length === 0 ? undefined : { reason: 'unfit', to: all, must: false };
-  const { gateway } = segment;
+  const [gateway] = segment.gateways;
   if (gateway?.ok === false && now >= gateway.okSince + GATEWAY_MARGIN_MS) {
     const better = takers.filter((member) => member.gatewayOk && now >= member.gatewaySince + GATEWAY_MARGIN_MS);
     if (better.length > 0) return { reason: 'unfit', to: better.map(({ station }) => station), must: false };

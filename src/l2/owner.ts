@@ -8,7 +8,7 @@ import { OFF, type Step, type Tick, unreachable } from '../net/machine.ts';
 import { claim, createAddress, release, resume } from './address.ts';
 import { settleConflict } from './conflict.ts';
 import type { Effects, OwnerEffect, OwnerEvent } from './event.ts';
-import { confirm, gatewayAnswered, gatewayAt, gatewayHolds, watchGateway } from './gateway.ts';
+import { confirm, gatewayAnswered, gatewayAt, gatewayHolds, watchGateways } from './gateway.ts';
 import { give, handed, receive } from './handover.ts';
 import { hear, heardNow } from './hear.ts';
 import { answered, question } from './question.ts';
@@ -118,7 +118,7 @@ function settle(segment: Segment, now: number, effects: Effects): void {
     due = Math.min(due, question(segment, member, now, effects));
   }
   sweep(segment, now);
-  due = Math.min(due, watchGateway(segment, now, effects), judgeSuspects(segment, now, effects));
+  due = Math.min(due, watchGateways(segment, now, effects), judgeSuspects(segment, now, effects));
   const ready = isReady(segment, now);
   if (ready !== segment.ready) {
     segment.ready = ready;
@@ -240,9 +240,7 @@ function onLink(segment: Segment, facts: LinkFacts, now: number, effects: Effect
   segment.changed = true;
   segment.sweepAt = now;
   markAll(segment);
-  if (facts.gateway !== segment.gateway?.ip) {
-    segment.gateway = facts.gateway === undefined ? undefined : gatewayAt(facts.gateway, now);
-  }
+  segment.gateways = facts.gateways.map((ip) => segment.gateways.find((each) => each.ip === ip) ?? gatewayAt(ip, now));
   const connected = isConnected(facts);
   if (connected !== isConnected(before)) {
     // what was known of the LAN was known before the cable was pulled, or the socket broke
@@ -275,12 +273,13 @@ function onFrame(segment: Segment, frame: OwnerEvent & { on: 'frame' }, now: num
   if (isOurs(segment, mac)) return;
   receives(segment, now);
   if (ip === undefined) return;
-  const { gateway } = segment;
   if (kind === 'answer') {
-    if (gateway !== undefined && ip === gateway.ip) {
-      gatewayAnswered(gateway, mac, now);
+    const gateway = segment.gateways.find((each) => each.ip === ip);
+    if (gateway !== undefined) {
+      gatewayAnswered(segment, gateway, mac, now);
       const held = target === undefined ? undefined : segment.addresses.get(target.ip);
-      if (held !== undefined && target !== undefined) gatewayHolds(segment, held, isOurs(segment, target.mac), effects);
+      if (held !== undefined && target !== undefined)
+        gatewayHolds(segment, gateway, held, isOurs(segment, target.mac), effects);
     }
     const member = memberWith(segment, mac);
     if (member !== undefined) answered(member, ip, now);
@@ -322,7 +321,7 @@ function onLate(segment: Segment, pausedMs: number, now: number, effects: Effect
     member.answeredAt = Math.min(now, member.answeredAt + pausedMs);
     member.asked = [];
   }
-  if (segment.gateway !== undefined) segment.gateway.answeredAt = Math.min(now, segment.gateway.answeredAt + pausedMs);
+  for (const gateway of segment.gateways) gateway.answeredAt = Math.min(now, gateway.answeredAt + pausedMs);
 }
 
 /** Leaving: once nothing is left to hand over, or nobody is there to take it, the last word is said. */

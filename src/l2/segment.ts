@@ -61,7 +61,8 @@ export interface LinkFacts {
   readonly macs: readonly Mac[];
   /** Of this interface: where BFD and statements for us go. */
   readonly address?: Ip;
-  readonly gateway?: Ip;
+  /** At most one of each family. Whether the segment leads anywhere is told by the first. */
+  readonly gateways: readonly Ip[];
   /** Addresses of nodes by name: asked for where a MAC is not known. */
   readonly nodes: ReadonlyMap<string, Ip>;
 }
@@ -205,6 +206,8 @@ export interface Gateway {
   goodSince: number;
   ok: boolean;
   okSince: number;
+  /** How many addresses it was asked about in vain, one after another. */
+  futile: number;
 }
 
 export interface Segment {
@@ -232,7 +235,8 @@ export interface Segment {
   /** All stations of the segment, with their places. */
   ring: ReadonlyMap<Station, number>;
   readonly addresses: Map<Ip, Address>;
-  gateway: Gateway | undefined;
+  /** As in the facts, and in their order. */
+  gateways: readonly Gateway[];
   readonly suspects: Map<Mac, Suspect>;
   /** When the LAN may be asked about suspects again. */
   checkAt: number;
@@ -253,15 +257,13 @@ export interface Segment {
   repeats: number;
   lastToldAt: number;
   sweepAt: number;
-  /** Confirmations without an answer, in a row. */
-  unconfirmed: number;
   /** Members that must have the next statement now. */
   readonly urgent: Set<Station>;
   dueAt: number;
   drops: Readonly<Record<string, number>>;
 }
 
-const NO_LINK: LinkFacts = { carrier: false, frames: false, links: [], macs: [], nodes: new Map() };
+const NO_LINK: LinkFacts = { carrier: false, frames: false, links: [], macs: [], nodes: new Map(), gateways: [] };
 
 /** A segment of which nothing is known; it starts with the first `link` event. `incarnation`: above all former ones. */
 export function createSegment(node: string, link: string, incarnation: number, settings: Settings): Segment {
@@ -281,13 +283,13 @@ export function createSegment(node: string, link: string, incarnation: number, s
       members: new Map(),
       ring: new Map(),
       addresses: new Map(),
-      gateway: undefined,
+      gateways: [],
       suspects: new Map(),
       checkAt: -OFF,
       probeAt: -OFF,
     },
     ...{ dirty: new Set(), pending: new Set(), pendingAt: OFF, rows: undefined, sequence: 0, changed: false },
-    ...{ tellAt: OFF, repeats: 0, lastToldAt: -OFF, sweepAt: OFF, unconfirmed: 0 },
+    ...{ tellAt: OFF, repeats: 0, lastToldAt: -OFF, sweepAt: OFF },
     ...{ urgent: new Set(), dueAt: OFF, drops: {} },
   };
 }
@@ -306,8 +308,8 @@ export function isOurs(segment: Segment, mac: Mac): boolean {
 }
 
 /** Its gateway answers, or none ever did. */
-export function gatewayOk({ gateway }: Segment): boolean {
-  return gateway?.ok ?? true;
+export function gatewayOk({ gateways: [first] }: Segment): boolean {
+  return first?.ok ?? true;
 }
 
 /** How long ago the member was heard, in ms; of one that is not watched, as if it were: it is heard once a second. */

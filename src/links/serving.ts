@@ -57,15 +57,14 @@ export function linkFacts(
   frames: boolean,
 ): LinkFacts {
   const address = ownAddress(link, vips);
-  const gateway = gatewayOf(link);
   return {
     carrier: link.carrier,
     frames,
     links: serving.map((each) => each.name),
     macs: toldMacs(name, mac, serving, links),
     nodes,
+    gateways: gatewaysOf(link),
     ...(address !== undefined && { address }),
-    ...(gateway !== undefined && { gateway }),
   };
 }
 
@@ -75,9 +74,11 @@ export function ownAddress(link: LinkState, vips: ReadonlySet<Ip>): Ip | undefin
   return (ipv4.find(({ prefixLength }) => prefixLength < 32) ?? ipv4[0])?.ip ?? linkLocalOf(link);
 }
 
-/** One is enough to tell whether the segment leads anywhere. */
-function gatewayOf({ gateways }: LinkState): Ip | undefined {
-  return gateways.find((ip) => familyOf(ip) === 'ipv4') ?? gateways[0];
+const FAMILIES = ['ipv4', 'ipv6'] as const;
+
+/** One of each family learns where addresses are; IPv4's first: one is enough to tell whether the segment leads anywhere. */
+function gatewaysOf({ gateways }: LinkState): Ip[] {
+  return FAMILIES.flatMap((family) => gateways.find((ip) => familyOf(ip) === family) ?? []);
 }
 
 /** From which frames of this node come on its LANs: serving interfaces, and ports of those that are bonds. */

@@ -167,6 +167,22 @@ describe('what else is on the LAN', () => {
     expect(answerers(self)).toEqual([owner.name]);
   });
 
+  it('a gateway of both families is asked in each about the addresses of that family', () => {
+    const self = cluster(6, 2);
+    self.world.host('gateway', port('eth0', 'lan', 254, '192.0.2.254/24', 'fe80::fe/64'));
+    const gateways = [ip('fe80::fe'), ip('192.0.2.254')];
+    for (const node of self.nodes) node.ports = node.ports.map((each) => ({ ...each, gateways }));
+    self.vips = [VIP, VIP6];
+    startAll(self);
+    self.world.run(6_000);
+    for (const each of self.vips) {
+      const owner = nodeOf(self, answerers(self, each)[0]);
+      expect(told(owner, 'l2-confirmation')).toContainEqual({
+        ...{ report: 'l2-confirmation', ip: each, verdict: 'confirmed', segment: 'eth0' },
+      });
+    }
+  });
+
   it('a stranger that has a new address is told of with its MAC, and nobody claims it', () => {
     const self = cluster(7, 3);
     startAll(self);

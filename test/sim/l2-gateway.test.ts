@@ -3,8 +3,10 @@
 
 import { describe, expect, it } from 'vitest';
 import { viewSegment } from '../../src/l2/view.ts';
-import type { Mac } from '../../src/net/address.ts';
+import type { Ip, Mac } from '../../src/net/address.ts';
+import { familyOf } from '../../src/net/address.ts';
 import { ownerOf, runFor, settle, type Telling } from './l2-stories.ts';
+import { GATEWAY, GATEWAY6, type LanWorld } from './l2-world.ts';
 
 const OTHER = '66:66:66:00:00:01' as Mac;
 
@@ -64,7 +66,7 @@ describe('a gateway', () => {
     // two that answer one question, or a forger: neither makes it begin again
     const owner = ownerOf(telling);
     const [ip] = world.vips;
-    const gateway = owner.segment.gateway;
+    const [gateway] = owner.segment.gateways;
     if (ip === undefined || gateway?.mac === undefined) throw new Error('no gateway is known');
     for (let i = 0; i < 100; i++) {
       const mac = i % 2 === 0 ? OTHER : owner.mac;
@@ -87,5 +89,67 @@ describe('a gateway', () => {
     expect(ownerOf(telling)).not.toBe(first);
     expect(verdictsOf(telling)).toEqual(['refuted', 'refuted']);
     expect(world.announcements).toBe(4);
+  });
+});
+
+describe('a gateway of each family', () => {
+  const VIP6 = '2001:db8::100' as Ip;
+
+  const withBoth = (change: (world: LanWorld) => void = () => {}) =>
+    settle(1, 3, 1, ({ world }) => {
+      world.vips.push(VIP6);
+      world.gateway = 'up';
+      world.gateways = [GATEWAY, GATEWAY6];
+      world.settings = { failbackMs: Number.POSITIVE_INFINITY, conflict: 'refuse' };
+      change(world);
+    });
+
+  const verdicts = ({ world }: Telling) =>
+    world.reports.flatMap(({ report }) =>
+      report.report === 'l2-confirmation' ? [`${familyOf(report.ip)} ${report.verdict}`] : [],
+    );
+
+  it('is asked about the addresses of its family, once', () => {
+    const telling = withBoth();
+    runFor(telling, 60_000);
+    expect(verdicts(telling).sort()).toEqual(['ipv4 confirmed', 'ipv6 confirmed']);
+    expect(telling.world.confirmations).toBe(2);
+  });
+
+  it('of one that says nothing nothing is known; that another answers proves nothing for it', () => {
+    const telling = withBoth((world) => world.gatewaySilent.add(GATEWAY6));
+    runFor(telling, 60_000);
+    expect(verdicts(telling).sort()).toEqual(['ipv4 confirmed', 'ipv6 unconfirmed']);
+  });
+
+  it('that comes later is asked about what was taken before', () => {
+    const telling = withBoth((world) => world.gatewaySilent.add(GATEWAY6));
+    runFor(telling, 20_000);
+    telling.world.gatewaySilent.clear();
+    runFor(telling, 10_000);
+    expect(verdicts(telling).sort()).toEqual(['ipv4 confirmed', 'ipv6 confirmed', 'ipv6 unconfirmed']);
+  });
+
+  it('that is lost moves no address while the first one answers', () => {
+    const telling = withBoth();
+    const [owner, owner6] = [ownerOf(telling), ownerOf(telling, VIP6)];
+    telling.world.gatewaySilent.add(GATEWAY6);
+    runFor(telling, 600_000);
+    expect([ownerOf(telling), ownerOf(telling, VIP6)]).toEqual([owner, owner6]);
+    expect(telling.world.reports.filter(({ report }) => report.report === 'l2-gateway')).toEqual([]);
+  });
+
+  it('is only IPv6’s, on a LAN without IPv4, and then tells whether the segment leads anywhere', () => {
+    const telling = withBoth((world) => {
+      world.gateways = [GATEWAY6];
+    });
+    telling.world.gatewaySilent.add(GATEWAY6);
+    runFor(telling, 10_000);
+    const lost = telling.world.reports.flatMap(({ report }) => (report.report === 'l2-gateway' ? [report] : []));
+    expect(lost.map(({ ip, ok }) => [ip, ok])).toEqual([
+      [GATEWAY6, false],
+      [GATEWAY6, false],
+      [GATEWAY6, false],
+    ]);
   });
 });

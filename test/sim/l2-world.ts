@@ -16,7 +16,8 @@ import type { Chance } from './chance.ts';
 import { Violation } from './world.ts';
 
 export const BFD_INTERVAL_MS = 300;
-const GATEWAY: Ip = '192.0.2.254' as Ip;
+export const GATEWAY: Ip = '192.0.2.254' as Ip;
+export const GATEWAY6: Ip = 'fe80::fe' as Ip;
 const HOST: Ip = '192.0.2.199' as Ip;
 const HOST_MAC = '02:00:00:00:00:c7' as Mac;
 const GATEWAY_MAC = '02:00:00:00:00:fe' as Mac;
@@ -95,6 +96,9 @@ export class LanWorld {
   suppressArp = false;
   proxy = false;
   gateway: 'none' | 'up' | 'down' = 'none';
+  /** By which addresses the nodes know it; and those by which it does not answer. */
+  gateways: readonly Ip[] = [GATEWAY];
+  gatewaySilent = new Set<Ip>();
   slowLearningMs = 0;
   /** Statements of a node whose cable is out reach the others. */
   otherPath = false;
@@ -217,7 +221,6 @@ export class LanWorld {
 
   facts(node: NodeModel): LinkFacts {
     const nodes = new Map(this.nodes.map(({ name, address }) => [name, address]));
-    const gateway = this.gateway === 'none' ? {} : { gateway: GATEWAY };
     return {
       carrier: node.carrier,
       frames: true,
@@ -225,7 +228,7 @@ export class LanWorld {
       macs: [node.mac],
       address: node.address,
       nodes,
-      ...gateway,
+      gateways: this.gateway === 'none' ? [] : this.gateways,
     };
   }
 
@@ -372,7 +375,8 @@ export class LanWorld {
   #gatewayAnswers(node: NodeModel, ip: Ip, mac: Mac | undefined, as: Ip | undefined): void {
     if (this.gateway !== 'up' || this.gatewayCut.has(node.name)) return;
     const hosts = this.nodes.some(({ address }) => address === ip);
-    if (ip !== GATEWAY && (!this.proxy || hosts || mac !== undefined)) return;
+    if (this.gatewaySilent.has(ip)) return;
+    if (!this.gateways.includes(ip) && (!this.proxy || hosts || mac !== undefined)) return;
     const target = as === undefined ? {} : { target: { ip: as, mac: this.gatewayHolds ?? node.mac } };
     this.#answer(node, { on: 'frame', ip, mac: GATEWAY_MAC, kind: 'answer', ...target });
   }
