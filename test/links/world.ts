@@ -3,12 +3,13 @@
 // before a tick. Plain hosts (a gateway, a client, a stranger) have no machine and answer for their addresses.
 
 import * as arp from '../../src/l2/arp.ts';
+import * as ndp from '../../src/l2/ndp.ts';
 import { encodeUdp, isIpv4 } from '../../src/links/echo-frame.ts';
 import type { LinksWanted } from '../../src/links/wanted.ts';
 import type { Links, LinksEffect, LinksEvent, LinksReport } from '../../src/links.ts';
 import { createLinks, dueAt, step } from '../../src/links.ts';
 import type { Ip, Mac } from '../../src/net/address.ts';
-import { familyOf, parseIp, prefixOf } from '../../src/net/address.ts';
+import { familyOf, isLinkLocal, parseIp, prefixOf } from '../../src/net/address.ts';
 import type { FailedEffect, LinkState, PacketEffect, SocketName, UdpOptions } from '../../src/net/packet-io.ts';
 import { Agenda } from '../sim/agenda.ts';
 import { type Chance, createChance } from '../sim/chance.ts';
@@ -275,7 +276,10 @@ export class World {
 
   /** ARP for all addresses of the machine, on whatever link they are; what a plain host hears it remembers. */
   #kernelAnswers(host: Host, port: Port, bytes: Uint8Array): void {
-    if (!arp.isArp(bytes)) return;
+    if (!arp.isArp(bytes)) {
+      this.#advertises(host, port, bytes);
+      return;
+    }
     const decoded = arp.decode(bytes);
     if ('drop' in decoded || port.mac === undefined) return;
     const { destination, operation, senderIp, senderMac, targetIp } = decoded.frame;
@@ -285,6 +289,17 @@ export class World {
     }
     const owns = host.ports.some(({ addresses }) => addresses.some((each) => each.ip === targetIp));
     if (owns) this.transmit(host, port.name, arp.reply(port.mac, targetIp, { mac: senderMac, ip: senderIp }));
+  }
+
+  /** Neighbor Discovery: of link-local addresses, to whoever has an address himself, at the MAC that he names. */
+  #advertises(host: Host, port: Port, bytes: Uint8Array): void {
+    const decoded = ndp.isIpv6(bytes) ? ndp.decode(bytes) : { drop: 'etherType' };
+    if ('drop' in decoded || decoded.message.is !== 'solicitation' || port.mac === undefined) return;
+    const { destination, from, sourceLink, target } = decoded.message;
+    const isToUs = destination === port.mac || destination.startsWith('33:33:');
+    if (!isToUs || sourceLink === undefined || !isLinkLocal(target)) return;
+    if (!port.addresses.some((each) => each.ip === target)) return;
+    this.transmit(host, port.name, ndp.advertise(port.mac, target, target, { mac: sourceLink, ip: from }, true));
   }
 
   #datagram(host: Host, { socket, to, link, source, ttl, bytes }: Send): void {
