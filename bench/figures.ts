@@ -28,6 +28,12 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }
 
+/** The least value that this share of all does not exceed. */
+export function percentile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
+}
+
 const number = (value: number): string =>
   value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2);
 
@@ -46,6 +52,33 @@ export function print({ what, unit, figures, goal }: Row): boolean {
   if (goal === undefined) return true;
   const met = goal.met(mine, new Map(rivals.map(({ who, values }) => [who, median(values)])));
   console.log(`  goal: ${goal.text}: ${met ? 'met' : 'MISSED'}`);
+  return met;
+}
+
+/** Measurements of one quantity that are promised to stay within a bound, nearly always. */
+export interface Spread {
+  readonly what: string;
+  readonly values: readonly number[];
+  /** Of the 99th percentile, in the values' unit. Undefined: told beside the others, and no promise. */
+  readonly most?: number | undefined;
+  /** A constant that was measured elsewhere. */
+  readonly rival?: { readonly who: string; readonly value: number } | undefined;
+}
+
+/** Prints what belongs together, a line each; false when a goal was missed. */
+export function printSpreads(title: string, spreads: readonly Spread[]): boolean {
+  console.log(`\n${title}`);
+  let met = true;
+  for (const { what, values, most, rival } of spreads) {
+    if (values.length === 0) throw new Error(`${title}: ${what}: nothing was measured`);
+    const p99 = percentile(values, 0.99);
+    const isMet = most === undefined || p99 <= most;
+    const figures = `p50 ${number(median(values)).padStart(6)}  p99 ${number(p99).padStart(6)}`;
+    const other = rival === undefined ? '' : `${rival.who} ${number(rival.value)}`;
+    const goal = most === undefined ? '' : `goal: p99 <= ${number(most)}: ${isMet ? 'met' : 'MISSED'}`;
+    console.log(`  ${what.padEnd(34)} ${figures}  ${other.padEnd(14)} ${goal}`.trimEnd());
+    met &&= isMet;
+  }
   return met;
 }
 

@@ -1,10 +1,13 @@
 // `npm run bench [NAME…]`: each bench measures a promise, with the rivals it is held against in the same run. Medians of
 // five. Ends with 1 when a goal was missed, so that a look at the exit code is enough. Needs root for all but `plan` and
-// `k8s-cache`.
+// `k8s-cache`. What may be said besides, as `npm run bench -- layer2 --only split --repetitions 2`, is in settings.
 
 import { sweep } from '../test/interop/namespace.ts';
+import { readSettings, type Settings } from './settings.ts';
 
-const BENCHES: Readonly<Record<string, () => Promise<() => boolean | Promise<boolean>>>> = {
+type Bench = (settings: Settings) => boolean | Promise<boolean>;
+
+const BENCHES: Readonly<Record<string, () => Promise<Bench>>> = {
   plan: async () => (await import('./plan.ts')).plan,
   'k8s-cache': async () => (await import('./k8s-cache.ts')).k8sCache,
   start: async () => (await import('./start.ts')).start,
@@ -17,7 +20,16 @@ const BENCHES: Readonly<Record<string, () => Promise<() => boolean | Promise<boo
   route: async () => (await import('./route.ts')).route,
 };
 
-const asked = process.argv.slice(2);
+function commandLine(): ReturnType<typeof readSettings> {
+  try {
+    return readSettings(process.argv.slice(2));
+  } catch (fault) {
+    console.error((fault as Error).message);
+    process.exit(2);
+  }
+}
+
+const { names: asked, settings } = commandLine();
 const unknown = asked.filter((name) => !Object.hasOwn(BENCHES, name));
 if (unknown.length > 0) {
   console.error(`no such bench: ${unknown.join(', ')} (there are ${Object.keys(BENCHES).join(', ')})`);
@@ -34,6 +46,6 @@ for (const [name, load] of Object.entries(BENCHES)) {
   if (asked.length > 0 && !asked.includes(name)) continue;
   console.log(`\n== ${name}`);
   const bench = await load();
-  met = (await bench()) && met;
+  met = (await bench(settings)) && met;
 }
 process.exitCode = met ? 0 : 1;
