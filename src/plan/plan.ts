@@ -12,7 +12,7 @@ import { notOurs } from './allocate.ts';
 import { type BfdSession, bfdSessions } from './bfd.ts';
 import { createElection, type Election, turnOver } from './elect.ts';
 import type { Refusal } from './explain.ts';
-import { type Candidacy, type Layer2Claim, type Layer2Pool, layer2For, layer2Pool } from './layer2.ts';
+import { type Candidacy, type Layer2Claim, type Layer2Half, type Layer2Pool, layer2For, layer2Pool } from './layer2.ts';
 import { type NotServed, peersOf } from './peer.ts';
 import { indexPools, type PoolIndex, poolOf } from './pools.ts';
 import { addGrant, admits, createRoutes, type Routes, reachOf, removeGrant, settle } from './route.ts';
