@@ -77,9 +77,14 @@ export function startInPod(server: LoopbackApi, verb: string, flags: readonly st
   });
 }
 
+/** What a Prometheus reads of the process. */
+export async function scrapeText(): Promise<string> {
+  return (await fetch(`http://127.0.0.1:${HTTP}/metrics`)).text();
+}
+
 /** Reads a sample of the process's metrics by name, whatever its labels. */
 export async function scrape(): Promise<(name: string) => number> {
-  const text = await (await fetch(`http://127.0.0.1:${HTTP}/metrics`)).text();
+  const text = await scrapeText();
   return (name) => Number(new RegExp(`^${name}(?:{[^}]*})? (\\S+)$`, 'm').exec(text)?.[1]);
 }
 

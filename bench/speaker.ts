@@ -1,8 +1,11 @@
 // The speaker (the bundle, in a pod's place) on a real API server: from its start to the last route with 1,000 and 10,000
 // Services, from an address in a status to the UPDATE, a burst of 200; what it writes and costs when nothing happens, what a
-// restart writes. The API server and the peer run beside it on the same processors.
+// restart writes. The API server and the peer run beside it on the same processors. Its memory with layer 2 in use besides is
+// a part of its own (`memory with layer 2`).
 
-import type { ChildProcess } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Api } from '../src/k8s/api.ts';
 import { openCluster } from '../src/k8s/cluster.ts';
@@ -17,6 +20,7 @@ import {
   SERVICES,
 } from '../src/k8s/kind.ts';
 import { LoopbackApi } from '../test/cluster/loopback.ts';
+import { Lab } from '../test/interop/lab.ts';
 import { until } from '../test/interop/process.ts';
 import { freePeerPort } from '../test/io/sockets.ts';
 import { print } from './figures.ts';
@@ -31,6 +35,7 @@ import {
   stop,
   untilWritten,
 } from './pod.ts';
+import { isAsked, type Settings } from './settings.ts';
 import { Sink } from './sink.ts';
 
 const [FEW, MANY] = [1_000, 10_000];
@@ -38,15 +43,36 @@ const STARTS = 3;
 const CHANGES = 51;
 const BURST = 200;
 const QUIET_MS = 60_000;
-const [NODE_AS, ROUTER_AS] = [64_513, 64_512];
+const NODE_AS = 64_513;
+export const ROUTER_AS = 64_512;
 const KINDS = [
   ...['ipaddresspools', 'bgppeers', 'bgpadvertisements', 'l2advertisements', 'bfdprofiles', 'communities'],
-  ...['configurationstates', 'servicebgpstatuses'],
+  ...['configurationstates', 'servicebgpstatuses', 'servicel2statuses'],
 ];
 
 /** True when every goal was met. */
-export async function speaker(): Promise<boolean> {
+export async function speaker(settings: Settings): Promise<boolean> {
   needBundleAndApi();
+  const met: boolean[] = [];
+  if (isAsked(settings, 'memory with layer 2')) met.push(await memoryWithLayer2());
+  if (isAsked(settings, 'routes and writes')) met.push(await routesAndWrites());
+  return met.every(Boolean);
+}
+
+async function memoryWithLayer2(): Promise<boolean> {
+  const lab = new Lab(1);
+  lab.up();
+  try {
+    const program = [process.execPath, join(import.meta.dirname, 'layer2-memory.ts')];
+    const child = spawn('nsenter', [`--net=/run/netns/${lab.namespace('n1')}`, ...program], { stdio: 'inherit' });
+    const [code] = await once(child, 'exit');
+    return code === 0;
+  } finally {
+    lab.down();
+  }
+}
+
+async function routesAndWrites(): Promise<boolean> {
   const server = new LoopbackApi();
   const sink = new Sink(ROUTER_AS);
   let running: ChildProcess | undefined;
@@ -115,7 +141,7 @@ async function repeat(times: number, measure: (turn: number) => Promise<number>)
   return values;
 }
 
-function row(what: string, unit: string, values: readonly number[], most: number): boolean {
+export function row(what: string, unit: string, values: readonly number[], most: number): boolean {
   return print({
     ...{ what, unit, figures: [{ who: 'fairway', values }] },
     goal: { text: `at most ${most}`, met: (ours) => ours <= most },
