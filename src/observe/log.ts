@@ -6,6 +6,7 @@ import type { PeerConfig } from '../bgp/peer.ts';
 import type { SocketAddress } from '../net/io.ts';
 import { differences } from '../net/revised-map.ts';
 import type { Allocation, AllocationEvent, Allocations } from '../plan/allocate.ts';
+import type { RefusalReason } from '../plan/explain.ts';
 import type { Plan, ServicePlan } from '../plan/plan.ts';
 import type { ServiceKey } from '../plan/snapshot.ts';
 import type { SpeakerReport } from '../speaker.ts';
@@ -109,6 +110,9 @@ export function* linesOfPlan(before: Plan | undefined, after: Plan): Generator<L
   yield* linesOfServices(before?.services ?? new Map(), after.services);
 }
 
+/** What BGP says of a Service that none of its advertisements selects here. */
+const UNSELECTED: ReadonlySet<RefusalReason> = new Set(['notOwner', 'noMatchingAdvertisement']);
+
 function* linesOfServices(before: Plan['services'], after: Plan['services']): Generator<Line> {
   for (const service of differences(before, after) ?? after.keys()) {
     const [last, now] = [before.get(service), after.get(service)];
@@ -129,7 +133,7 @@ function* linesOfServices(before: Plan['services'], after: Plan['services']): Ge
         msg: 'withdrawing service announcement',
         fields: { event: 'serviceWithdrawn', ...fields, ips: last.ips, reason, error: message },
       };
-    } else if (last === undefined || 'announced' in last.bgp || last.bgp.withheld.reason !== now.bgp.withheld.reason) {
+    } else if (!isLeftToLayer2(now) && (last === undefined || isLeftToLayer2(last) || !sameReason(last, now))) {
       const { reason, message } = now.bgp.withheld;
       yield {
         level: 'info',
@@ -143,6 +147,17 @@ function* linesOfServices(before: Plan['services'], after: Plan['services']): Ge
       const fields = { event: 'serviceWithdrawn', protocol: 'bgp', service, ips, reason: 'serviceDeleted' };
       yield { level: 'info', msg: 'withdrawing service announcement', fields };
     }
+}
+
+/** No BGPAdvertisement selects it on this node, and it may well be that an L2Advertisement does. */
+function isLeftToLayer2({ bgp, layer2 }: ServicePlan): boolean {
+  if ('announced' in bgp || !UNSELECTED.has(bgp.withheld.reason)) return false;
+  return 'announced' in layer2 || layer2.withheld.reason !== 'noMatchingAdvertisement';
+}
+
+function sameReason(a: ServicePlan, b: ServicePlan): boolean {
+  const reasonOf = ({ bgp }: ServicePlan) => ('announced' in bgp ? '' : bgp.withheld.reason);
+  return reasonOf(a) === reasonOf(b);
 }
 
 function announcedText(plan: ServicePlan | undefined): string {

@@ -7,6 +7,7 @@ import { Secret } from '../../src/net/secret.ts';
 import { type Line, lineOfReport, linesOfPlan, peerLabel } from '../../src/observe/log.ts';
 import { STANDALONE_METRICS } from '../../src/observe/metrics.ts';
 import { datesFrom } from '../../src/observe/state.ts';
+import type { RefusalReason } from '../../src/plan/explain.ts';
 import type { Plan, ServicePlan } from '../../src/plan/plan.ts';
 
 const ip = (text: string) => text as Ip;
@@ -127,6 +128,29 @@ describe('log lines', () => {
     expect(events(swapped)).toEqual(['serviceWithdrawn a/b', 'serviceAnnounced a/c']);
     expect(swapped[0]?.fields).toMatchObject({ reason: 'noEndpoints', ips: ['192.0.2.1'], protocol: 'bgp' });
     expect(events(linesOfPlan(first, plan({}, [])))).toEqual(['peerRemoved', 'serviceWithdrawn a/b']);
+  });
+
+  it('say nothing of BGP where only L2Advertisements select a Service', () => {
+    const no = (reason: RefusalReason) => ({ withheld: { reason, message: 'why' } });
+    const left = { ...announced, bgp: no('notOwner') };
+    const unselected = { ...left, layer2: no('noMatchingAdvertisement') };
+    for (const reason of ['notOwner', 'noMatchingAdvertisement'] as const) {
+      const byLayer2 = { ...announced, bgp: no(reason) };
+      expect(events(linesOfPlan(undefined, plan({ 'a/b': byLayer2 }, [])))).toEqual([]);
+      expect(events(linesOfPlan(undefined, plan({ 'a/b': { ...byLayer2, layer2: no('notOwner') } }, [])))).toEqual([]);
+    }
+    // nobody selects it, from the start or from now on: said once
+    for (const before of [undefined, plan({ 'a/b': left }, [])]) {
+      const after = plan({ 'a/b': unselected }, []);
+      expect(events(linesOfPlan(before, after))).toEqual(['serviceNotAnnounced a/b']);
+      expect(events(linesOfPlan(after, plan({ 'a/b': { ...unselected } }, [])))).toEqual([]);
+    }
+    // a BGPAdvertisement selects it, and something else is in the way
+    const hindered = plan({ 'a/b': { ...left, bgp: no('noLocalEndpoints') } }, []);
+    expect(events(linesOfPlan(plan({ 'a/b': left }, []), hindered))).toEqual(['serviceNotAnnounced a/b']);
+    expect(events(linesOfPlan(plan({ 'a/b': announced }, []), plan({ 'a/b': left }, [])))).toEqual([
+      'serviceWithdrawn a/b',
+    ]);
   });
 
   it('warn of what a peer asks for in vain, once', () => {
