@@ -7,6 +7,7 @@ import type { Speakers } from '../k8s/speaker-pods.ts';
 import type { LinksReport } from '../links/report.ts';
 import type { Layer2Wanted } from '../links/wanted.ts';
 import { type Ip, type Mac, parseIp } from '../net/address.ts';
+import { differences } from '../net/revised-map.ts';
 import { lineOfLayer2Report, linesOfLayer2Services } from '../observe/layer2-log.ts';
 import { type Layer2Counts, NO_LAYER2_COUNTS } from '../observe/layer2-metrics.ts';
 import type { Line } from '../observe/log.ts';
@@ -65,6 +66,8 @@ export class Layer2 {
   #plan: Plan | undefined;
   #served: Plan['services'] = new Map();
   #established: ReadonlySet<Ip> | undefined;
+  /** The configuration that the addresses were looked through with last. */
+  #reviewed: Config | undefined;
   #controls: readonly Ip[] = [];
   #last: Last = { from: [], wanted: undefined };
   #serving: readonly string[] = [];
@@ -174,9 +177,13 @@ export class Layer2 {
 
   /** Another plan. */
   #settle(plan: Plan, config: Config | undefined, established: Layer2Grounds['established']): void {
+    const before = this.#plan;
     this.#plan = plan;
     // before a first configuration no plan knows an address
-    if (config !== undefined) this.#review(plan, config, established);
+    if (config !== undefined && !(config === this.#reviewed && before !== undefined && sameAddresses(before, plan))) {
+      this.#review(plan, config, established);
+      this.#reviewed = config;
+    }
     this.#serve();
   }
 
@@ -247,6 +254,18 @@ export class Layer2 {
     for (const candidacy of this.#plan?.candidacies ?? [])
       if (candidacy.ip === ip) this.#options.warn({ is: 'stranger', service: candidacy.service, ip, mac, claimed });
   }
+}
+
+/** Whether it is known, without a look at all of them, that no Service has other addresses and the same ones are announced. */
+function sameAddresses(a: Plan, b: Plan): boolean {
+  if (a.candidacies !== b.candidacies) return false;
+  const keys = differences(a.services, b.services);
+  if (keys === undefined) return false;
+  for (const key of keys) {
+    const [before, after] = [a.services.get(key)?.ips, b.services.get(key)?.ips];
+    if (before?.length !== after?.length || before?.some((ip, at) => ip !== after?.[at])) return false;
+  }
+  return true;
 }
 
 /** The Event on the Service that a warning is about. */

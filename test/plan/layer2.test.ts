@@ -110,6 +110,25 @@ describe('the candidates for an address', () => {
     expect(gone.candidacies).toEqual([]);
   });
 
+  it('stay the same list while endpoints come and go and the order stays', () => {
+    const memory = createMemory();
+    const seen = cluster([everyone]);
+    const [key] = seen.services.keys();
+    const first = plan(seen, 'node-a', memory);
+    const endpointsOf = (...names: readonly string[]) =>
+      new Map([[key ?? '', names.map((name) => endpoint(name, 'node-a'))]]);
+    const second = plan({ ...seen, endpoints: endpointsOf('10.9.9.9', '10.9.9.8') }, 'node-a', memory);
+    expect(second).not.toBe(first);
+    expect(first.candidacies.length).toBeGreaterThan(0);
+    expect(second.candidacies).toBe(first.candidacies);
+    expect(second.layer2).toBe(first.layer2);
+    const none = plan({ ...seen, endpoints: endpointsOf() }, 'node-a', memory);
+    expect(none.candidacies).toEqual([]);
+    expect(none.layer2).toEqual([]);
+    const again = plan({ ...seen, endpoints: endpointsOf('10.9.9.9') }, 'node-a', memory);
+    expect(again.candidacies).toEqual(first.candidacies);
+  });
+
   it('cost little for one change among ten thousand Services and ten nodes', () => {
     const names = Array.from({ length: 10 }, (_, at) => `node-${at}`);
     const pools = [pool('big', ['10.0.0.0/8'], { l2Advertisements: [l2Advertisement('all', names)] })];

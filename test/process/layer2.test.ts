@@ -8,7 +8,7 @@ import type { LinksReport } from '../../src/links.ts';
 import type { Ip } from '../../src/net/address.ts';
 import { parseMac } from '../../src/net/address.ts';
 import type { Line } from '../../src/observe/log.ts';
-import { plan } from '../../src/plan/plan.ts';
+import { createMemory, plan } from '../../src/plan/plan.ts';
 import type { Service } from '../../src/plan/snapshot.ts';
 import { eventOf, Layer2, type Layer2Warning } from '../../src/process/layer2.ts';
 import { howHeard, type Layer2View, standingsOf } from '../../src/process/layer2-view.ts';
@@ -131,6 +131,32 @@ describe('what is wanted', () => {
     stage.speakers = { ours: new Map([['n3', [ip('192.0.2.3')]]]), unready: new Set(), metallb: new Set() };
     expect(stage.follow('n1', web('a', A))?.liveness?.speakers.size).toBe(1);
     expect(stage.follow('n1', web('a', A), web('b', B))?.addresses.length).toBe(2);
+  });
+
+  it('is the same object when endpoints come and go, and not when an address does', () => {
+    const { layer2, config } = new Stage();
+    const memory = createMemory();
+    const nodes = NODES.map((name) => node(name));
+    const from = snapshot(config, [], { nodes });
+    const follow = (services: readonly Service[], ...endpoints: readonly string[]) => {
+      const seen = snapshot(config, services, {
+        endpoints: Object.fromEntries(services.map(({ key }) => [key, endpoints.map((name) => endpoint(name, 'n1'))])),
+      });
+      const planned = plan({ ...seen, nodes: from.nodes }, 'n1', memory);
+      const wanted = layer2.follow({ plan: planned, config, nodes: from.nodes, established: () => [A, B] });
+      return { planned, wanted };
+    };
+    const [a, b] = [web('a', A), web('b', B)];
+    const first = follow([a, b], '10.9.9.9');
+    const second = follow([a, b], '10.9.9.9', '10.9.9.8');
+    expect(second.planned).not.toBe(first.planned);
+    expect(second.wanted).toBe(first.wanted);
+    expect(follow([a], '10.9.9.9').wanted?.addresses).toMatchObject([{ ip: A, established: true }]);
+    // given up and given again: as new
+    expect(follow([a, b], '10.9.9.9').wanted?.addresses).toMatchObject([
+      { ip: A, established: true },
+      { ip: B, established: false },
+    ]);
   });
 
   it('has no liveness without memberlist flags', () => {
