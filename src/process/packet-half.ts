@@ -1,6 +1,7 @@
 // The packet thread of one process, from main's side: begun when there is something for it to do, told the whole of what
 // plan and layer 2 want, its reports given to whom they concern, its last view kept for state and metrics. Owned by announcer.
 
+import { isDeepStrictEqual } from 'node:util';
 import type { BfdSays } from '../bgp/bfd-client.ts';
 import { connectedSubnets } from '../io/link.ts';
 import { PacketThread, threadEntry } from '../io/packet-thread.ts';
@@ -36,6 +37,8 @@ export class PacketHalf {
   #sessions: ReadonlyMap<string, BfdSession> = new Map();
   #layer2: Layer2Wanted | undefined;
   #thread: Thread | undefined;
+  /** What the thread was told last. */
+  #posted: LinksWanted | undefined;
   #isRefused = false;
   #said = '';
   #view: LinksView | undefined;
@@ -117,7 +120,10 @@ export class PacketHalf {
     const wanted: LinksWanted = { sessions, ...(this.#layer2 !== undefined && { layer2: this.#layer2 }) };
     if (this.#thread === undefined && (sessions.size > 0 || wanted.layer2 !== undefined)) this.#begin();
     this.#look([...this.#sessions.values()].some(({ hops }) => hops === 'nearest'));
-    this.#thread?.want(wanted);
+    // a configuration that is read again comes to the same for the most part, and ten thousand addresses are long to copy
+    if (this.#thread === undefined || isDeepStrictEqual(wanted, this.#posted)) return;
+    this.#posted = wanted;
+    this.#thread.want(wanted);
   }
 
   /** Whether a router is on a subnet of ours is looked at again and again. */

@@ -6,6 +6,7 @@ import type { BfdSays } from '../../src/bgp/bfd-client.ts';
 import type { Layer2Wanted, LinksWanted } from '../../src/links/wanted.ts';
 import type { LinksReport, LinksView } from '../../src/links.ts';
 import type { Ip, Prefix } from '../../src/net/address.ts';
+import { Secret } from '../../src/net/secret.ts';
 import type { BfdSession } from '../../src/plan/bfd.ts';
 import { PacketHalf } from '../../src/process/packet-half.ts';
 
@@ -109,6 +110,23 @@ describe('the thread', () => {
       stage.half.wantLayer2(LAYER2);
     }
     expect(stage.wanted).toHaveLength(2);
+  });
+
+  it('is told nothing when the same is made anew, and told of a new key', () => {
+    const stage = new Stage();
+    const keyed = (key: string): ReadonlyMap<string, BfdSession> => {
+      const authentication = { type: 'keyed-sha1', keyId: 1, secret: new Secret(key) } as const;
+      return new Map([['tor', { ...session(), profile: { ...PROFILE, authentication } }]]);
+    };
+    for (let i = 0; i < 3; i++) {
+      stage.half.wantSessions(keyed('old'));
+      stage.half.wantLayer2({ ...LAYER2, announcements: { ...LAYER2.announcements } });
+    }
+    expect(stage.wanted).toHaveLength(2);
+    stage.half.wantSessions(keyed('new'));
+    expect(stage.wanted).toHaveLength(3);
+    stage.half.wantLayer2({ ...LAYER2, excluded: ['^lo$'] });
+    expect(stage.wanted).toHaveLength(4);
   });
 
   it('that cannot be had is said once, and all else goes on', async () => {
