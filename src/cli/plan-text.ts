@@ -1,13 +1,13 @@
-// The plan as people read it: Services and their addresses, what each node announces, and the Services that nobody
-// announces with the reason and what to do about it.
+// The plan as people read it: Services and their addresses, what each node announces, its BFD sessions, and the Services
+// that nobody announces with the reason and what to do about it. Called by `fairway plan`.
 
 import { REASONS, type RefusalReason } from '../plan/explain.ts';
 import type { Announcement } from '../plan/status.ts';
-import type { PlanReport, WithheldFrom } from './plan.ts';
+import type { PlannedBfd, PlanReport, WithheldFrom } from './plan.ts';
 import { type Cell, type Painter, table } from './terminal.ts';
 
 export function planText(report: PlanReport, paint: Painter): string {
-  const { services, announcements } = report;
+  const { services, announcements, bfd } = report;
   const quiet = silent(report);
   const parts = [
     table(
@@ -22,6 +22,10 @@ export function planText(report: PlanReport, paint: Painter): string {
     ),
     table(['NODE', 'PROTOCOL', 'PREFIX', 'TO', 'WITH'], announcements.map(row), paint),
   ];
+  if (bfd.length > 0) {
+    const header = ['NODE', 'BFD WITH', 'ROUTER', 'HOPS', 'PROFILE', 'RECEIVE', 'TRANSMIT', 'MULTIPLIER', 'AND'];
+    parts.push(table(header, bfd.map(bfdRow), paint));
+  }
   if (quiet.length > 0) {
     const rows = quiet.map(({ service, node, protocol, reason, message }): readonly Cell[] => [
       ...[service, node, protocol],
@@ -44,6 +48,20 @@ function row(announcement: Announcement): readonly Cell[] {
   const { peers, communities, localPref } = announcement;
   const attributes = [...communities, ...(localPref === undefined ? [] : [`localPref ${localPref}`])];
   return [node, protocol, prefix, peers.join(', '), attributes.join(' ')];
+}
+
+function bfdRow(session: PlannedBfd): readonly Cell[] {
+  const { node, peer, router, hops, profile, receiveIntervalMs, transmitIntervalMs, detectMultiplier } = session;
+  const { echoIntervalMs, minimumTtl, passive } = session;
+  const more = [
+    ...(echoIntervalMs === undefined ? [] : [`echo ${echoIntervalMs} ms`]),
+    ...(minimumTtl === undefined ? [] : [`TTL at least ${minimumTtl}`]),
+    ...(passive ? ['passive'] : []),
+  ];
+  return [
+    ...[node, peer, router, hops === 'nearest' ? 'single or multi' : hops, profile],
+    ...[`${receiveIntervalMs} ms`, `${transmitIntervalMs} ms`, `${detectMultiplier}`, more.join(', ')],
+  ];
 }
 
 /** Of Services with an address that no node announces: why not, node by node. */

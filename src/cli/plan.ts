@@ -7,6 +7,7 @@ import { parseConfig } from '../config/parse.ts';
 import { createIndexer, type Indexed, index } from '../k8s/indexer.ts';
 import type { Manifest, ManifestObject } from '../k8s/manifest.ts';
 import { allocate } from '../plan/allocate.ts';
+import { type BfdSession, mayEcho } from '../plan/bfd.ts';
 import { createElection } from '../plan/elect.ts';
 import { createMemory, plan } from '../plan/plan.ts';
 import type { Node, ServiceKey, Settings, Snapshot } from '../plan/snapshot.ts';
@@ -30,6 +31,26 @@ export interface PlanReport {
   readonly announcements: readonly Announcement[];
   /** One entry for each Service, node and protocol that does not come together. */
   readonly withheld: readonly WithheldFrom[];
+  /** One entry for each BGP session with a BFDProfile, in the order of nodes and of the configuration. */
+  readonly bfd: readonly PlannedBfd[];
+}
+
+/** A BFD session as it would run. Who transmits how often then, and what the detection time is, the router has a say in. */
+export interface PlannedBfd {
+  readonly node: string;
+  /** Name of the BGPPeer. */
+  readonly peer: string;
+  readonly profile: string;
+  readonly router: string;
+  readonly hops: BfdSession['hops'];
+  readonly receiveIntervalMs: number;
+  readonly transmitIntervalMs: number;
+  readonly detectMultiplier: number;
+  readonly passive: boolean;
+  /** Absent: no echoes. With `nearest` only over a single hop. */
+  readonly echoIntervalMs?: number;
+  /** Over several hops; a single hop takes 255 alone. */
+  readonly minimumTtl?: number;
 }
 
 export type WithheldFrom = { readonly service: ServiceKey; readonly node: string } & Omit<Withheld, 'by'>;
@@ -131,6 +152,20 @@ export function planCluster(snapshot: Snapshot, node: string | undefined): PlanR
     withheld: views.flatMap(({ service, withheld }) =>
       withheld.map(({ by: node, ...why }) => ({ service, node, ...why })),
     ),
+    bfd: plans.flatMap(({ node, bfd }) => [...bfd].map(([peer, session]) => plannedBfd(node, peer, session))),
+  };
+}
+
+function plannedBfd(node: string, peer: string, session: BfdSession): PlannedBfd {
+  const { remote: router, hops, profile } = session;
+  return {
+    ...{ node, peer, profile: profile.name, router, hops },
+    receiveIntervalMs: profile.receiveIntervalMs,
+    transmitIntervalMs: profile.transmitIntervalMs,
+    detectMultiplier: profile.detectMultiplier,
+    passive: profile.passiveMode,
+    ...(mayEcho(session) && { echoIntervalMs: profile.echoIntervalMs }),
+    ...(hops !== 'single' && { minimumTtl: profile.minimumTtl }),
   };
 }
 

@@ -1,8 +1,8 @@
 // The BFD sessions of one node: one beside each BGP session whose peer has a profile, over as many hops as FRR would take
-// for it. Called by plan.
+// for it. Called by plan; `mayEcho` by process, and by cli.
 
 import type { BfdProfile, Config, Peer } from '../config/config.ts';
-import type { Ip } from '../net/address.ts';
+import { familyOf, type Ip } from '../net/address.ts';
 
 export interface BfdSession {
   /** `nearest`: a single one where the router is on a subnet of the node, else several. */
@@ -33,6 +33,11 @@ export function bfdSessions(
     });
   }
   return sessions;
+}
+
+/** No echo over several hops (RFC 5883 §3), nor with IPv6, where FRR has none. */
+export function mayEcho({ hops, remote, profile }: Pick<BfdSession, 'hops' | 'remote' | 'profile'>): boolean {
+  return profile.echoMode && hops !== 'multi' && familyOf(remote) === 'ipv4';
 }
 
 /** FRR's rule: several where eBGP has more than one hop, and where an iBGP router is on no subnet of ours. */

@@ -8,8 +8,8 @@ import type { SessionParameters } from '../bfd/variables.ts';
 import type { BfdSays } from '../bgp/bfd-client.ts';
 import type { LinksReport } from '../links/report.ts';
 import type { BfdWanted } from '../links/wanted.ts';
-import { familyOf, inRange, type Prefix, rangeOfPrefix } from '../net/address.ts';
-import type { BfdSession } from '../plan/bfd.ts';
+import { inRange, type Prefix, rangeOfPrefix } from '../net/address.ts';
+import { type BfdSession, mayEcho } from '../plan/bfd.ts';
 
 /** RFC 5880 §6.8.3: the pace while a session is not up. */
 const SLOW_TX_MS = 1_000;
@@ -39,8 +39,7 @@ function wantedOf(session: BfdSession, subnets: readonly Prefix[]): BfdWanted {
 function parametersOf({ profile, remote }: BfdSession, hops: BfdWanted['hops']): SessionParameters {
   const { authentication, echoIntervalMs } = profile;
   const keys = authentication === undefined ? [] : [keyOf(authentication)];
-  // no echo over several hops (RFC 5883 §3), nor with IPv6, where FRR has none
-  const echoes = profile.echoMode && hops === 'single' && familyOf(remote) === 'ipv4';
+  const echoes = mayEcho({ hops, remote, profile });
   return {
     detectMult: profile.detectMultiplier,
     desiredMinTxMs: profile.transmitIntervalMs,

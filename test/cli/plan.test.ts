@@ -114,6 +114,47 @@ describe('fairway plan', () => {
     ]);
   });
 
+  it('tells what BFD would run: profile, pace and hops as FRR takes them', async () => {
+    const bgpPeer = (name: string, spec: string) =>
+      `---\napiVersion: metallb.io/v1beta2\nkind: BGPPeer\nmetadata: {name: ${name}}\nspec: {myASN: 64513, ${spec}}\n`;
+    const profile = (name: string, spec: string) =>
+      `---\napiVersion: metallb.io/v1beta1\nkind: BFDProfile\nmetadata: {name: ${name}}\nspec: {${spec}}\n`;
+    const text = [
+      CLUSTER,
+      NODE,
+      profile(
+        'fast',
+        'receiveInterval: 50, transmitInterval: 60, detectMultiplier: 5, echoMode: true, echoInterval: 70',
+      ),
+      profile('far', 'minimumTtl: 250, passiveMode: true'),
+      bgpPeer('near', 'peerASN: 64512, peerAddress: 192.0.2.2, bfdProfile: fast'),
+      bgpPeer('near6', 'peerASN: 64512, peerAddress: "2001:db8::2", bfdProfile: fast'),
+      bgpPeer('multi', 'peerASN: 64512, peerAddress: 192.0.2.3, ebgpMultiHop: true, bfdProfile: far'),
+      bgpPeer('inside', 'peerASN: 64513, peerAddress: 192.0.2.4, bfdProfile: fast'),
+    ].join('');
+    const answer = await run({ text });
+    expect([answer.code, answer.stderr]).toEqual([0, []]);
+    const fast = { receiveIntervalMs: 50, transmitIntervalMs: 60, detectMultiplier: 5, passive: false };
+    // what is not said is MetalLB's: 300 ms, 3
+    const far = { receiveIntervalMs: 300, transmitIntervalMs: 300, detectMultiplier: 3, passive: true };
+    const sessions = report(answer).bfd.toSorted((a, b) => (a.router < b.router ? -1 : 1));
+    expect(sessions).toEqual([
+      { node: 'n1', peer: 'near', profile: 'fast', router: '192.0.2.2', hops: 'single', ...fast, echoIntervalMs: 70 },
+      { node: 'n1', peer: 'multi', profile: 'far', router: '192.0.2.3', hops: 'multi', ...far, minimumTtl: 250 },
+      {
+        ...{ node: 'n1', peer: 'inside', profile: 'fast', router: '192.0.2.4', hops: 'nearest' },
+        ...{ ...fast, echoIntervalMs: 70, minimumTtl: 254 },
+      },
+      { node: 'n1', peer: 'near6', profile: 'fast', router: '2001:db8::2', hops: 'single', ...fast },
+    ]);
+    const lines = (await run({ text, json: false })).stdout.split('\n').map((line) => line.replace(/ {2,}/g, '|'));
+    expect(lines).toContain('NODE|BFD WITH|ROUTER|HOPS|PROFILE|RECEIVE|TRANSMIT|MULTIPLIER|AND');
+    expect(lines).toContain('n1|near|192.0.2.2|single|fast|50 ms|60 ms|5|echo 70 ms');
+    expect(lines).toContain('n1|multi|192.0.2.3|multi|far|300 ms|300 ms|3|TTL at least 250, passive');
+    const without = await run({ text: CLUSTER + NODE, json: false });
+    expect(without.stdout).not.toContain('BFD');
+  });
+
   it('assumes a bare node where there is none, and says so', async () => {
     const answer = await run({ text: CLUSTER });
     expect(answer.code).toBe(0);
