@@ -1,6 +1,6 @@
 // `npm run bench bfd`: a path is cut where no carrier is lost: how soon the route is gone in an FRR router and how soon the
-// node knows, with FRR and BIRD as the node beside us; whether a speaker that parses lists without end loses a session; and
-// what 500 sessions cost.
+// node knows, with FRR and BIRD as the node beside us (part `fail-over`); whether a speaker that parses lists without end loses
+// a session (`false downs`: five minutes each, by `--seconds`); and what 500 sessions cost (`sessions`).
 
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,13 +16,14 @@ import { farAddress, NEAR } from './bfd-sessions.ts';
 import { cpuSeconds, type Figures, Measurements, print } from './figures.ts';
 import { limit } from './quota.ts';
 import { NODE_AS, ROUTER_AS } from './rivals.ts';
+import { isAsked, type Settings } from './settings.ts';
 
 const REPETITIONS = 5;
 const INTERVALS = [50, 100, 300] as const;
 const US = node(1).ipv4;
 /** Longer than FRR takes to begin its BFD session anew, and than we doubt a failure. */
 const SETTLE_MS = 3_000;
-const WATCHED_MS = 300_000;
+const WATCHED_S = 300;
 const LIST_OCTETS = 6_000_000;
 const SESSIONS = 500;
 const MEASURED_MS = 20_000;
@@ -126,10 +127,10 @@ async function failOver(who: string, start: Start, ms: number, into: Measurement
 }
 
 /**
- * Downs of the session in five minutes in which the process reads 6 MB of manifests again and again; `msPerSecond`: with so
- * much processor time. Undefined: that cannot be limited here.
+ * Downs of the session in a time in which the process reads 6 MB of manifests again and again; `msPerSecond`: with so much
+ * processor time. Undefined: that cannot be limited here.
  */
-async function falseDowns(ms: number, msPerSecond?: number): Promise<number | undefined> {
+async function falseDowns(ms: number, watchedMs: number, msPerSecond?: number): Promise<number | undefined> {
   let downs: number | undefined;
   let unlimit: (() => void) | undefined;
   await inLab(async (lab) => {
@@ -144,7 +145,7 @@ async function falseDowns(ms: number, msPerSecond?: number): Promise<number | un
     }
     const before = (await router.bfdCounters(US))['session-down'] ?? 0;
     const lists = [list(0), list(1)] as const;
-    for (let turn = 0, end = performance.now() + WATCHED_MS; performance.now() < end; turn++) {
+    for (let turn = 0, end = performance.now() + watchedMs; performance.now() < end; turn++) {
       speaker.apply(lists[turn % 2 === 0 ? 0 : 1]);
       await sleep(250);
     }
@@ -224,11 +225,12 @@ const AS_BIRD = {
   met: (mine: number, rivals: ReadonlyMap<string, number>) => mine <= 1.15 * (rivals.get('BIRD') ?? 0),
 };
 
-export async function bfd(): Promise<boolean> {
-  favour();
+async function failOvers(repetitions: number): Promise<boolean> {
   const into = new Measurements();
-  for (let turn = 0; turn < REPETITIONS; turn++)
+  for (let turn = 0; turn < repetitions; turn++) {
+    console.log(`fail-over, ${turn + 1} of ${repetitions}`);
     for (const ms of INTERVALS) for (const [who, start] of CANDIDATES) await failOver(who, start, ms, into);
+  }
   const met: boolean[] = [];
   for (const ms of INTERVALS) {
     const rows = [
@@ -237,19 +239,40 @@ export async function bfd(): Promise<boolean> {
     ] as const;
     for (const [what, of] of rows) met.push(print({ what, unit: 'ms', figures: into.of(of), goal: AS_BIRD }));
   }
+  return met.every(Boolean);
+}
+
+/** One after the other: what they have in common is the machine, and one of them must not have all of it. */
+async function noFalseDowns(settings: Settings): Promise<boolean> {
+  const seconds = settings.seconds ?? WATCHED_S;
   const none = { text: 'none', met: (count: number) => count === 0 };
+  const met: boolean[] = [];
   for (const [ms, msPerSecond, where] of [
     [50, undefined, ''],
     [300, 200, ', with 200 ms of processor time a second'],
   ] as const) {
-    const downs = await falseDowns(ms, msPerSecond);
-    const what = `false downs in 5 minutes of 6 MB lists, ${ms} ms × 3${where}`;
+    const what = `false downs in ${seconds} s of 6 MB lists, ${ms} ms × 3${where}`;
+    if (!isAsked(settings, what)) continue;
+    console.log(what);
+    const downs = await falseDowns(ms, seconds * 1_000, msPerSecond);
     if (downs === undefined) console.log(`\n${what}: not measured, no cgroup can be made here`);
     else met.push(print({ what, unit: '', figures: [{ who: 'ours', values: [downs] }], goal: none }));
   }
+  return met.every(Boolean);
+}
+
+async function sessions(): Promise<boolean> {
   const cost: Figures[] = [];
   for (const [who, start] of busy) cost.push({ who, values: [await costOfSessions(start)] });
   const tenth = { text: 'at most 10', met: (percent: number) => percent <= 10 };
-  met.push(print({ what: `${SESSIONS} sessions at 300 ms`, unit: '% of a core', figures: cost, goal: tenth }));
+  return print({ what: `${SESSIONS} sessions at 300 ms`, unit: '% of a core', figures: cost, goal: tenth });
+}
+
+export async function bfd(settings: Settings): Promise<boolean> {
+  favour();
+  const met: boolean[] = [];
+  if (isAsked(settings, 'fail-over')) met.push(await failOvers(settings.repetitions ?? REPETITIONS));
+  met.push(await noFalseDowns(settings));
+  if (isAsked(settings, 'sessions')) met.push(await sessions());
   return met.every(Boolean);
 }
