@@ -63,6 +63,8 @@ function judge(segment: Segment, gateway: Gateway, now: number, effects: Effects
 
 export function gatewayAnswered(segment: Segment, gateway: Gateway, mac: Mac, now: number): void {
   if (gateway.answeredAt === -OFF) askAboutAll(segment, gateway);
+  // another router, or one that was away
+  if (gateway.mac !== mac) gateway.futile = 0;
   gateway.mac = mac;
   gateway.answeredAt = now;
   if (gateway.goodSince === OFF) gateway.goodSince = now;
@@ -111,7 +113,8 @@ function askGateway(gateway: Gateway | undefined, { ip }: Address, effects: Effe
 
 /**
  * The gateway was seen to hold this MAC for the address. What it confirmed stands until the next take-over; another MAC is
- * told of and announced against once: a proxy, or one that fails to learn, would make it go on for ever.
+ * told of and announced against once: a proxy, or one that fails to learn, would make it go on for ever. Only ARP's answers
+ * name another MAC (RFC 826); an advertisement goes to the MAC that is held (RFC 4861 §7.2.4), and we see it where that is ours.
  */
 export function gatewayHolds(
   segment: Segment,
@@ -122,7 +125,7 @@ export function gatewayHolds(
 ): void {
   const { ip, confirmation } = address;
   if (confirmation === undefined) return;
-  gateway.futile = 0;
+  gateway.futile = -OFF;
   if (confirmation === 'confirmed' || (confirmation === 'refuted' && !ours)) return;
   conclude(address, ours ? 'confirmed' : 'refuted', effects);
   if (ours) return;

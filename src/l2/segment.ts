@@ -206,7 +206,7 @@ export interface Gateway {
   goodSince: number;
   ok: boolean;
   okSince: number;
-  /** How many addresses it was asked about in vain, one after another. */
+  /** How many addresses it was asked about in vain; -OFF: it has told where one is, and is asked about each. */
   futile: number;
 }
 
@@ -307,7 +307,7 @@ export function isOurs(segment: Segment, mac: Mac): boolean {
   return segment.facts.macs.includes(mac);
 }
 
-/** Its gateway answers, or none ever did. */
+/** The first of its gateways answers, or never did. */
 export function gatewayOk({ gateways: [first] }: Segment): boolean {
   return first?.ok ?? true;
 }

@@ -4,7 +4,7 @@
 import type { Ip, Mac } from '../net/address.ts';
 import { OFF } from '../net/machine.ts';
 import type { AddressCounters, FrameDrop, Responder } from './responder.ts';
-import type { Address, Confirmation, Segment } from './segment.ts';
+import type { Address, Confirmation, Gateway, Segment } from './segment.ts';
 import { gatewayOk, isHeard, isReady } from './segment.ts';
 import { type Held, heldBy, seenOwner } from './vacancy.ts';
 
@@ -39,12 +39,22 @@ export interface MemberView {
   readonly stillAnswers: boolean;
 }
 
+export interface GatewayView {
+  readonly ip: Ip;
+  /** Absent: it does not answer. */
+  readonly mac?: Mac;
+  /** It has told where an address of its family is. */
+  readonly confirms: boolean;
+}
+
 export interface SegmentView {
   readonly link: string;
   readonly carrier: boolean;
   readonly receives: boolean;
   readonly ready: boolean;
   readonly gatewayOk: boolean;
+  /** One of each family at most; the first is the one that must answer. */
+  readonly gateways: readonly GatewayView[];
   readonly members: readonly MemberView[];
   readonly addresses: readonly AddressView[];
   readonly drops: Readonly<Record<string, number>>;
@@ -54,6 +64,7 @@ export function viewSegment(segment: Segment, now: number): SegmentView {
   const { link, facts, receives, members, addresses, drops } = segment;
   return {
     ...{ link, carrier: facts.carrier, receives, ready: isReady(segment, now), gatewayOk: gatewayOk(segment), drops },
+    gateways: segment.gateways.map(viewGateway),
     members: [...members.values()].map((member) => ({
       ...{ node: member.node, link: member.link, heard: isHeard(member, now) },
       ...(member.heardAt !== -OFF && { lastHeardMs: member.heardAt }),
@@ -63,6 +74,10 @@ export function viewSegment(segment: Segment, now: number): SegmentView {
     })),
     addresses: [...addresses.values()].map((address) => viewAddress(segment, address, now)),
   };
+}
+
+function viewGateway({ ip, mac, futile }: Gateway): GatewayView {
+  return { ip, ...(mac !== undefined && { mac }), confirms: futile === -OFF };
 }
 
 function viewAddress(segment: Segment, address: Address, now: number): AddressView {

@@ -21,6 +21,7 @@ export function layer2Json(links: LinksView | undefined, plan: Plan | undefined,
       receives: segment?.receives ?? null,
       ready: segment?.ready ?? null,
       gatewayOk: segment?.gatewayOk ?? null,
+      gateways: (segment?.gateways ?? []).map(({ ip, mac, confirms }) => ({ ip, mac: mac ?? null, confirms })),
       answered: responder.answers.length,
       queuedAnnouncements: responder.queued,
       speakers: (segment?.members ?? []).map(({ node, link: remote, heard, lastHeardMs, ...rest }) => ({

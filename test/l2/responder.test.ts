@@ -172,6 +172,19 @@ describe('questions for the owner machine', () => {
     ]);
   });
 
+  it('IPv6: of a router or node never as Duplicate Address Detection, which would take its address from it (RFC 4862 5.4.3)', () => {
+    const bench = new Bench();
+    const router = 'fe80::fe' as Ip;
+    bench.give({ on: 'ask', ip: router });
+    bench.give({ on: 'ask', ip: router, mac: HOST_MAC });
+    bench.give({ on: 'ask', ip: router, mac: HOST_MAC, as: VIP6 });
+    expect(bench.sent).toMatchObject([
+      { ndp: { destination: '33:33:ff:00:00:fe', from: LINK_LOCAL, to: 'ff02::1:ff00:fe', target: router } },
+      { ndp: { destination: HOST_MAC, from: LINK_LOCAL, target: router, sourceLink: MAC } },
+      { ndp: { destination: HOST_MAC, from: VIP6, target: router, sourceLink: MAC } },
+    ]);
+  });
+
   it('answers, announcements, requests and probes are passed on as what they are', () => {
     const bench = new Bench();
     const seen = (bytes: Uint8Array) => bench.frame(bytes).filter((effect) => effect.do === 'seen');

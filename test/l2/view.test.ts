@@ -20,6 +20,7 @@ describe('a segment', () => {
     const own = viewSegment(owner.segment, world.now);
     expect(own.addresses).toMatchObject([{ state: 'owner', epoch: 1, confirmation: 'confirmed', moves: 0 }]);
     expect(own).toMatchObject({ link: 'eth0', carrier: true, receives: true, ready: true, gatewayOk: true });
+    expect(own.gateways).toEqual([{ ip: '192.0.2.254', mac: '02:00:00:00:00:fe', confirms: true }]);
     expect(own.members.map(({ heard, claims }) => [heard, claims])).toEqual([
       [true, 0],
       [true, 0],

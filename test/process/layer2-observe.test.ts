@@ -3,6 +3,7 @@
 
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { LinksReport, LinksView } from '../../src/links.ts';
+import type { Ip, Mac } from '../../src/net/address.ts';
 import { lineOfLayer2Report } from '../../src/observe/layer2-log.ts';
 import { LAYER2_METRICS, type Layer2Counts, NO_LAYER2_COUNTS } from '../../src/observe/layer2-metrics.ts';
 import { layer2Json } from '../../src/observe/layer2-state.ts';
@@ -105,6 +106,21 @@ describe('metrics of layer 2', () => {
 describe('the state of layer 2', () => {
   it('is empty without a packet thread', () => {
     expect(layer2Json(undefined, undefined, dates)).toEqual({ segments: [], claims: [] });
+  });
+
+  it('names the gateways of both families', () => {
+    const gateways = [
+      { ip: '192.0.2.254' as Ip, mac: '02:00:00:00:00:fe' as Mac, confirms: true },
+      { ip: 'fe80::fe' as Ip, confirms: false },
+    ];
+    const lans = seen.owner.lans.map(({ segment, ...lan }) => ({
+      ...lan,
+      ...(segment !== undefined && { segment: { ...segment, gateways } }),
+    }));
+    expect(layer2Json({ ...seen.owner, lans }, plan, dates).segments[0]).toMatchObject({
+      gatewayOk: true,
+      gateways: [gateways[0], { ...gateways[1], mac: null }],
+    });
   });
 
   it('names segments with their speakers, and claims with their Services', () => {

@@ -348,7 +348,7 @@ describe('a view of the packet thread', () => {
   const lan = (addresses: readonly object[], members: readonly object[] = []): Layer2View['lans'][number] => ({
     ...{ link: 'eth0', serves: true, frames: true, responder, speakers: [] },
     segment: {
-      ...{ link: 'eth0', carrier: true, receives: true, ready: true, gatewayOk: true, drops: {} },
+      ...{ link: 'eth0', carrier: true, receives: true, ready: true, gatewayOk: true, gateways: [], drops: {} },
       addresses: addresses.map((address) => ({ ip: A, moves: 0, ...address })) as never,
       members: members.map((each) => ({ ...member, stillAnswers: false, ...each })) as never,
     },

@@ -122,6 +122,61 @@ describe('a gateway of each family', () => {
     expect(verdicts(telling).sort()).toEqual(['ipv4 confirmed', 'ipv6 unconfirmed']);
   });
 
+  it('that holds another MAC is heard of by ARP alone: an advertisement goes where we do not see it', () => {
+    const telling = withBoth((world) => {
+      world.gatewayHolds = OTHER;
+    });
+    runFor(telling, 60_000);
+    expect(verdicts(telling).sort()).toEqual(['ipv4 refuted', 'ipv6 unconfirmed']);
+  });
+
+  /** So many more addresses, one after another; how many questions there were about them. */
+  const addOf = (telling: Telling, addresses: readonly string[]): number => {
+    const { world } = telling;
+    const before = world.confirmations;
+    for (const ip of addresses) {
+      world.vips.push(ip as Ip);
+      world.publish();
+      runFor(telling, 3_000);
+    }
+    return world.confirmations - before;
+  };
+  const more = (from: number, to: number) =>
+    Array.from({ length: to - from }, (_, i) => `2001:db8::${(from + i).toString(16)}`);
+  const alone = (holds: Mac | undefined) =>
+    settle(1, 1, 0, ({ world }) => {
+      world.gateway = 'up';
+      world.gateways = [GATEWAY, GATEWAY6];
+      world.gatewayHolds = holds;
+    });
+
+  it('that told of none of eight addresses is not asked about the next, and the other one still is', () => {
+    const telling = alone(OTHER);
+    expect(addOf(telling, more(1, 13))).toBe(8);
+    expect(addOf(telling, ['198.51.100.1'])).toBeGreaterThan(0);
+    expect(verdicts(telling).at(-1)).toBe('ipv4 refuted');
+  });
+
+  it('that was lost and is back may tell what it did not before', () => {
+    const telling = alone(OTHER);
+    addOf(telling, more(1, 13));
+    telling.world.gatewayHolds = undefined;
+    expect(addOf(telling, more(13, 14))).toBe(0);
+    telling.world.gatewaySilent.add(GATEWAY6);
+    runFor(telling, 20_000);
+    telling.world.gatewaySilent.clear();
+    runFor(telling, 6_000);
+    expect(addOf(telling, more(14, 15))).toBe(1);
+    expect(verdicts(telling).at(-1)).toBe('ipv6 confirmed');
+  });
+
+  it('that told of one is asked about each, for a router may be slow to answer many', () => {
+    const telling = alone(undefined);
+    expect(addOf(telling, more(1, 2))).toBe(1);
+    telling.world.gatewayHolds = OTHER;
+    expect(addOf(telling, more(2, 14))).toBe(12);
+  });
+
   it('that comes later is asked about what was taken before', () => {
     const telling = withBoth((world) => world.gatewaySilent.add(GATEWAY6));
     runFor(telling, 20_000);

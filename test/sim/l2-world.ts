@@ -10,6 +10,7 @@ import { createSegment } from '../../src/l2/segment.ts';
 import type { Statement, Station } from '../../src/l2/statement.ts';
 import { stationOf } from '../../src/l2/statement.ts';
 import type { Ip, Mac } from '../../src/net/address.ts';
+import { familyOf } from '../../src/net/address.ts';
 import { ranking } from '../../src/plan/elect.ts';
 import { Agenda } from './agenda.ts';
 import type { Chance } from './chance.ts';
@@ -377,6 +378,8 @@ export class LanWorld {
     const hosts = this.nodes.some(({ address }) => address === ip);
     if (this.gatewaySilent.has(ip)) return;
     if (!this.gateways.includes(ip) && (!this.proxy || hosts || mac !== undefined)) return;
+    // an advertisement names no MAC: it goes to the one that is held (RFC 4861 §7.2.4)
+    if (as !== undefined && familyOf(ip) === 'ipv6' && this.gatewayHolds !== undefined) return;
     const target = as === undefined ? {} : { target: { ip: as, mac: this.gatewayHolds ?? node.mac } };
     this.#answer(node, { on: 'frame', ip, mac: GATEWAY_MAC, kind: 'answer', ...target });
   }
