@@ -204,7 +204,13 @@ export function followKeys(links: Links, serving: readonly ServingLink[], tick: 
   }
   const { port } = liveness;
   const open = (family: 'ipv4' | 'ipv6') =>
-    openSocket(links.sockets, `speakers/${family}`, { udp: { family, port, ttl: 255 } }, 'speakers', effects);
+    openSocket(
+      links.sockets,
+      `speakers/${family}`,
+      { udp: { family, port, ttl: 255, only: 'speakers' } },
+      'speakers',
+      effects,
+    );
   open('ipv4');
   if (serving.some(({ link }) => linkLocalOf(link) !== undefined)) open('ipv6');
   if (!followSecrets(links.keys, liveness.secrets, tick.now)) return;

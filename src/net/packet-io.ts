@@ -23,6 +23,8 @@ export interface UdpOptions {
   readonly device?: string;
   /** TTL or hop limit of what is sent. */
   readonly ttl: number;
+  /** What cannot be BFD or a statement between speakers is dropped in the kernel. */
+  readonly only?: 'speakers';
 }
 
 export type PacketEffect =

@@ -1,6 +1,7 @@
 // Classic BPF: what the kernel drops before a socket of ours hears of it, so that other traffic costs nothing. Attached
 // by the sockets beside this file. The language is that of linux/filter.h and of the original paper (McCanne, Jacobson).
 
+import type { Family } from '../../net/address.ts';
 import { setOption } from '../syscall.ts';
 import { Memory } from './memory.ts';
 
@@ -9,13 +10,19 @@ type Instruction = readonly [code: number, jt: number, jf: number, k: number];
 
 const LOAD_BYTE = 0x30;
 const LOAD_HALF = 0x28;
+const LOAD_WORD = 0x20;
+const LOAD_LENGTH = 0x80;
+const AND = 0x54;
 const JUMP_EQUAL = 0x15;
 const JUMP_GREATER = 0x25;
+const JUMP_NOT_BELOW = 0x35;
 const JUMP_SET = 0x45;
 const RETURN = 0x06;
 const WHOLE = 0xffff;
 /** SKF_AD_OFF + SKF_AD_PKTTYPE. */
 const PACKET_TYPE = 0xfffff000 + 4;
+/** SKF_NET_OFF: from there on octets count from the IP header. */
+const NETWORK = 0xfff00000;
 /** PACKET_HOST, _BROADCAST and _MULTICAST are up to it; above are other hosts' and our own outgoing ones. */
 const PACKET_MULTICAST = 2;
 
@@ -58,6 +65,38 @@ export const BFD_OVER_IPV4: readonly Instruction[] = [
   [RETURN, 0, 0, 0],
   [RETURN, 0, 0, WHOLE],
 ];
+
+const UDP_HEADER = 8;
+
+/**
+ * Of datagrams on the speakers' port: BFD as they sign it (RFC 5880 §4.1, §4.4: version 1, A, not M, 24 octets and 28 of
+ * SHA1) and statements (magic, version, 66 to 1,200 octets), both with a TTL that no router has lessened (RFC 5881 §5) but
+ * for statements that tell by their flags that they came another way. A load beyond the end drops.
+ */
+export function speakersAlone(family: Family): readonly Instruction[] {
+  return [
+    [LOAD_WORD, 0, 0, UDP_HEADER],
+    [JUMP_EQUAL, 6, 0, 0x46574c32],
+    [AND, 0, 0, 0xe00500ff],
+    [JUMP_EQUAL, 0, 13, 0x20040034],
+    [LOAD_HALF, 0, 0, UDP_HEADER + 24],
+    [JUMP_EQUAL, 0, 11, 0x051c],
+    [LOAD_LENGTH, 0, 0, 0],
+    [JUMP_EQUAL, 7, 9, UDP_HEADER + 52],
+    // a statement: version, length, whether it claims to be from this link
+    [LOAD_BYTE, 0, 0, UDP_HEADER + 4],
+    [JUMP_EQUAL, 0, 7, 1],
+    [LOAD_LENGTH, 0, 0, 0],
+    [JUMP_NOT_BELOW, 0, 5, UDP_HEADER + 66],
+    [JUMP_GREATER, 4, 0, UDP_HEADER + 1_200],
+    [LOAD_BYTE, 0, 0, UDP_HEADER + 5],
+    [JUMP_SET, 0, 3, 1],
+    [LOAD_BYTE, 0, 0, NETWORK + (family === 'ipv4' ? 8 : 7)],
+    [JUMP_EQUAL, 1, 0, 255],
+    [RETURN, 0, 0, 0],
+    [RETURN, 0, 0, WHOLE],
+  ];
+}
 
 /** Of a socket that only sends. */
 export const NOTHING: readonly Instruction[] = [[RETURN, 0, 0, 0]];

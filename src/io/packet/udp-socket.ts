@@ -6,14 +6,14 @@ import type { UdpOptions } from '../../net/packet-io.ts';
 import { deviceName } from '../listen-socket.ts';
 import { bindSocket, closeSocket, openSocket, SystemCallError, setOption } from '../syscall.ts';
 import type { Datagrams, Received } from './datagram.ts';
-import { attachFilter, NOTHING } from './filter.ts';
+import { attachFilter, NOTHING, speakersAlone } from './filter.ts';
 import { growReceiveBuffer } from './kernel.ts';
 
 /** RFC 5881 §4. */
 const [FIRST_PORT, LAST_PORT] = [49_152, 65_535];
 const TRIES = 64;
-/** More than a receive buffer holds: after a pause all that came in it is read before a timer is believed. */
-const MOST_IN_A_TURN = 1_024;
+/** More than a receive buffer holds (2 MiB, and 768 octets for the shortest one): after a pause all that came in it is read before a timer is believed. */
+const MOST_IN_A_TURN = 4_096;
 
 export class UdpSocket {
   readonly options: UdpOptions;
@@ -38,6 +38,7 @@ export class UdpSocket {
         attachFilter(this.fd, NOTHING);
         this.#bindAnywhere();
       } else {
+        if (options.only === 'speakers') attachFilter(this.fd, speakersAlone(family));
         growReceiveBuffer(this.fd);
         // exclusive against other processes: only sockets of our own may share a port
         if (isShared(options.port)) this.share();
