@@ -117,7 +117,7 @@ function onDatagram(links: Links, event: PacketEvent & { on: 'datagram' }, tick:
     if (drop !== undefined) count(links, `bfd-${drop}`);
     return;
   }
-  const heard = hearSpeaker(links, event);
+  const heard = hearSpeaker(links, event, tick);
   if (heard === undefined) return;
   if ('drop' in heard) {
     count(links, heard.drop);

@@ -1,7 +1,6 @@
-// The keys of the speakers: derived from the cluster's secret, one for statements, and for BFD one for each
-// direction between two processes. When the secret changes, not
-// all speakers know the new one at the same moment: for half a minute the old one goes on signing, and both are believed for
-// as long as main names both. Called by `speakers` and `mesh`.
+// The keys of the speakers: derived from the cluster's secret, one for statements, and for BFD one for each direction between
+// two processes. When the secret changes, not all speakers know the new one at the same moment: for half a minute the old one
+// goes on signing, and both are believed for as long as main names both. Called by `speakers` and `mesh`.
 
 import type { Key } from '../bfd/auth.ts';
 import { deriveKey } from '../l2/claim.ts';

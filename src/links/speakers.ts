@@ -23,9 +23,11 @@ const NEWS_TIMES = 3;
 /** All hosts of the link: nobody has to join. */
 const ALL_HOSTS = { ipv4: '224.0.0.1' as Ip, ipv6: 'ff02::1' as Ip } as const;
 const TTL = 255;
+/** Statements from addresses where no speaker is known that are looked at in a second: a signature costs ten times the rest. */
+const MOST_STRANGERS = 100;
 
 /** Why a datagram on the speakers' port is not believed; what an owner machine refuses it counts itself. */
-export type SpeakerDrop = ClaimDrop | HearingDrop | 'ttl' | 'link';
+export type SpeakerDrop = ClaimDrop | HearingDrop | 'ttl' | 'link' | 'too-many-strangers';
 
 export function tellSpeakers(
   links: Links,
@@ -119,9 +121,13 @@ function tellAnyWay({ lans }: Links, { speakers }: LivenessWanted, { now }: Tick
 
 /** A statement that came, with the LANs it is for, or why it is for none. `undefined`: our own, from the group. */
 export function hearSpeaker(
-  { lans, keys, wanted }: Links,
-  { bytes, ttl, link }: PacketEvent & { on: 'datagram' },
+  links: Links,
+  { from, bytes, ttl, link }: PacketEvent & { on: 'datagram' },
+  tick: Tick,
 ): { readonly statement: Statement; readonly for: readonly Lan[] } | { readonly drop: SpeakerDrop } | undefined {
+  const { lans, keys, wanted } = links;
+  if (!isExpected(links, from.address) && countStranger(links, tick) > MOST_STRANGERS)
+    return { drop: 'too-many-strangers' };
   const decoded = decode(bytes, keys.claims);
   if ('drop' in decoded) return decoded;
   const { statement } = decoded;
@@ -139,4 +145,22 @@ export function hearSpeaker(
     return false;
   });
   return known.length === 0 ? { drop: 'unknown-station' } : { statement, for: known };
+}
+
+/** A speaker is known there, or looked for. Known ones are not kept from being heard by junk, if it does not come in their name. */
+function isExpected({ lans, wanted }: Links, address: Ip): boolean {
+  for (const { segment } of lans.values())
+    for (const member of segment?.members.values() ?? []) if (member.address === address) return true;
+  for (const addresses of wanted.layer2?.liveness?.speakers.values() ?? [])
+    if (addresses.includes(address)) return true;
+  return false;
+}
+
+/** With it, how many there were in this second. */
+function countStranger({ strangers }: Links, { now }: Tick): number {
+  if (now - strangers.since >= 1_000) {
+    strangers.since = now;
+    strangers.count = 0;
+  }
+  return ++strangers.count;
 }

@@ -38,6 +38,8 @@ export interface Links {
   saidLinks: string;
   /** Of datagrams on the speakers' port that reach no segment. */
   drops: Readonly<Record<string, number>>;
+  /** Statements of the present second from addresses where no speaker is known. */
+  readonly strangers: { since: number; count: number };
   /** What the kernel refused, by effect and error in one text. */
   readonly failures: Map<string, Failure>;
   /** Main wants no layer 2 any more, and the others are being told. */
@@ -115,6 +117,7 @@ export function createLinks(incarnation: number): Links {
   return {
     ...{ incarnation, links: [], wanted: NOTHING, vips: new Set(), sockets: createSockets(), peers: createPeers() },
     ...{ lans: new Map(), keys: noKeys(), answers: new Map(), changed: new Set(), saidOwn: new Set() },
-    ...{ saidLinks: '', drops: {}, failures: new Map(), layer2Ends: false, leaving: false, leaveBy: OFF, dueAt: OFF },
+    ...{ saidLinks: '', drops: {}, strangers: { since: -OFF, count: 0 }, failures: new Map() },
+    ...{ layer2Ends: false, leaving: false, leaveBy: OFF, dueAt: OFF },
   };
 }
