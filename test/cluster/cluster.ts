@@ -134,6 +134,22 @@ export class Cluster {
     ]);
   }
 
+  /** Nothing passes between a node and the API server, and nobody says so; undone by the returned function. */
+  silence(name: string): () => void {
+    const { address, port } = this.control;
+    const nft = (...commands: readonly string[]): void => {
+      this.lab.run(placeOf(name), ['nft', commands.join('; ')]);
+    };
+    nft(
+      'add table ip silence',
+      'add chain ip silence out { type filter hook output priority 0 ; }',
+      `add rule ip silence out ip daddr ${address} tcp dport ${port} drop`,
+      'add chain ip silence in { type filter hook input priority 0 ; }',
+      `add rule ip silence in ip saddr ${address} tcp sport ${port} drop`,
+    );
+    return () => nft('delete table ip silence');
+  }
+
   /** Whether a Pod is `ready`, `running`, or something else. */
   async readiness(pod: Reference): Promise<string> {
     const { status } = await this.api.read<PodStatus>(pod);

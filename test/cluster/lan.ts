@@ -1,6 +1,9 @@
 // Layer 2 as somebody on the LAN and a user of the cluster see it: which node's MAC answers for an address, what its
 // ServiceL2Status, Events, state and metrics say. The one who asks is the router, for whom nodes are neighbours.
 
+import type { Ip, Mac } from '../../src/net/address.ts';
+import { type Place, ROUTER } from '../interop/lab.ts';
+import { EVERY_MS, Sampler } from '../interop/layer2-lab.ts';
 import type { Manifest } from '../interop/manifests.ts';
 import { until } from '../interop/process.ts';
 import type { KubeObject } from './api.ts';
@@ -45,8 +48,7 @@ export async function untilL2Statuses(cluster: Cluster, name: string, ...nodes: 
 
 /** Whose MAC the router learns for an address, when it has to ask now; undefined: nobody's of a node. */
 export function nodeAnswering(cluster: Cluster, address: string): string | undefined {
-  const mac = macAnswering(cluster, address);
-  return cluster.nodes.find((name) => macOf(cluster, name) === mac);
+  return macsOf(cluster).get(macAnswering(cluster, address) ?? '');
 }
 
 export function macAnswering(cluster: Cluster, address: string): string | undefined {
@@ -63,17 +65,31 @@ export function macAnswering(cluster: Cluster, address: string): string | undefi
   return known?.lladdr;
 }
 
-const macs = new WeakMap<Cluster, Map<string, string>>();
+const macs = new WeakMap<Cluster, ReadonlyMap<string, string>>();
 
-function macOf(cluster: Cluster, name: string): string {
-  const known = macs.get(cluster) ?? new Map<string, string>();
-  macs.set(cluster, known);
-  let mac = known.get(name);
-  if (mac === undefined) {
-    mac = String(JSON.parse(cluster.lab.run(placeOf(name), ['ip', '-j', 'link', 'show', 'dev', 'eth0']))[0]?.address);
-    known.set(name, mac);
+/** The nodes by their MACs on the segment. */
+function macsOf(cluster: Cluster): ReadonlyMap<string, string> {
+  let known = macs.get(cluster);
+  if (known === undefined) {
+    known = new Map(cluster.nodes.map((name) => [macOf(cluster, placeOf(name)), name]));
+    macs.set(cluster, known);
   }
-  return mac;
+  return known;
+}
+
+function macOf({ lab }: Cluster, place: Place): string {
+  return String(JSON.parse(lab.run(place, ['ip', '-j', 'link', 'show', 'dev', 'eth0']))[0]?.address);
+}
+
+/** The router asks for these addresses every 20 ms, until the sampler is ended. */
+export async function sampled(cluster: Cluster, addresses: readonly string[]): Promise<Sampler> {
+  const sampler = new Sampler(cluster.lab.namespace('r'), macsOf(cluster));
+  const vips = addresses.map((address) => address as Ip);
+  await sampler.begin({
+    ...{ link: 'eth0', mac: macOf(cluster, 'r') as Mac, vips, everyMs: EVERY_MS, perRound: vips.length },
+    from: { ipv4: ROUTER.ipv4 as Ip, ipv6: ROUTER.ipv6 as Ip },
+  });
+  return sampler;
 }
 
 /** Waits until a node of these, or any, answers for all addresses, and says which. */

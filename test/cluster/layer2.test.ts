@@ -1,8 +1,7 @@
 // Layer 2 on a real cluster, from a Service to a MAC on the LAN: one node answers, and what users read of it is true; it
 // moves when the node dies, and ends when nothing asks for it any more.
 
-import { expect, it } from 'vitest';
-
+import { expect } from 'vitest';
 import { throughout, until } from '../interop/process.ts';
 import { placeOf, SYSTEM } from './cluster.ts';
 import { eventsOf, podsOf, restart, untilAddresses, untilReady } from './fairway.ts';
@@ -11,7 +10,6 @@ import {
   l2Advertisement,
   l2Statuses,
   lanPool,
-  lateTurns,
   layer2Reason,
   metricOf,
   nodeAnswering,
@@ -22,7 +20,7 @@ import {
   untilSilent,
 } from './lan.ts';
 import { EXCLUDED, nodeObject } from './routing.ts';
-import { clusterStories, useFairway } from './stories.ts';
+import { clusterStories, layer2Story, useFairway } from './stories.ts';
 import { fetchFrom, loadBalancer, serve } from './workload.ts';
 
 const DUAL = { ipFamilyPolicy: 'RequireDualStack', ipFamilies: ['IPv4', 'IPv6'] } as const;
@@ -39,24 +37,10 @@ clusterStories('layer 2', [], () => {
   let run = 9;
   const pod = (at: number, nodeName: string) => serve(`web-${run}${at}`, nodeName);
 
-  /**
-   * A speaker that stood still for more than 600 ms promises nothing, and on a machine that is busy with other things that
-   * happens: such a story is told again.
-   */
   const story = (name: string, tell: () => Promise<void>) =>
-    it(name, { retry: { count: 3, condition: /^a speaker was starved/ } }, async () => {
+    layer2Story(cluster, name, () => {
       run++;
-      const before = lateTurns(cluster);
-      try {
-        await tell();
-      } catch (fault) {
-        // a process that was started meanwhile counts from 0
-        const isLate = lateTurns(cluster).some(
-          (count, at) => count > (count < (before[at] ?? 0) ? 0 : (before[at] ?? 0)),
-        );
-        if (!isLate) throw fault;
-        throw new Error(`a speaker was starved: ${(fault as Error).message}`, { cause: fault });
-      }
+      return tell();
     });
   const others = (name: string) => cluster.nodes.filter((each) => each !== name);
   const announced = (name: string, ip: string) =>

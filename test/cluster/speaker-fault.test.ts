@@ -22,22 +22,6 @@ function stateOn(cluster: Cluster, name: string): Knowledge {
   return JSON.parse(cluster.curl(placeOf(name), 'http://127.0.0.1:7472/api/v1/state'));
 }
 
-/** Nothing passes between a node and the API server, and nobody says so; undone by the returned function. */
-function silence(cluster: Cluster, name: string): () => void {
-  const { address, port } = cluster.control;
-  const nft = (...commands: readonly string[]): void => {
-    cluster.lab.run(placeOf(name), ['nft', commands.join('; ')]);
-  };
-  nft(
-    'add table ip silence',
-    'add chain ip silence out { type filter hook output priority 0 ; }',
-    `add rule ip silence out ip daddr ${address} tcp dport ${port} drop`,
-    'add chain ip silence in { type filter hook input priority 0 ; }',
-    `add rule ip silence in ip saddr ${address} tcp sport ${port} drop`,
-  );
-  return () => nft('delete table ip silence');
-}
-
 /** In the order in which they are named: one at a time. */
 const ODD = [
   { kind: 'L2Advertisement', spec: { ipAddressPools: { a: 1 }, nodeSelectors: [7] } },
@@ -119,7 +103,7 @@ clusterStories('speakers in trouble', ['FRR'], () => {
     await cluster.api.apply(...router.basics(), ...web('gone', ['n1', 'n2'], {}, wants(1)));
     await untilGateways(cluster, router.address(1), ...ALL);
     const before = await ups(frr);
-    const speak = silence(cluster, 'n1');
+    const speak = cluster.silence('n1');
     try {
       await cluster.api.remove(loadBalancer('gone'));
       await cluster.api.apply(...web('new', ['n1', 'n2'], {}, wants(2)));
@@ -147,7 +131,7 @@ clusterStories('speakers in trouble', ['FRR'], () => {
     await untilSessions(frr, 2);
     await untilGateways(cluster, router.vip, ...ALL);
     const { metadata } = await speakerOn(cluster, 'n1');
-    const speak = silence(cluster, 'n1');
+    const speak = cluster.silence('n1');
     try {
       const old = cluster.kubelet.daemon(metadata.name);
       old.signal('SIGKILL');

@@ -2,7 +2,7 @@
 // it `useFairway`, make it for one file and take it away; `useRouter` starts a router for each story. What the parts are,
 // and the words for them, is in cluster, fairway and routing, which the demo uses too.
 
-import { afterAll, afterEach, beforeAll, describe } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, it } from 'vitest';
 import { type Frr, startFrr } from '../interop/frr.ts';
 import { node } from '../interop/lab.ts';
 import { lacking, type Program } from '../interop/lacking.ts';
@@ -12,6 +12,7 @@ import type { RouterOptions } from '../interop/router.ts';
 import { lackingForCluster } from './binaries.ts';
 import { Cluster, fairway } from './cluster.ts';
 import { clear, ipPool, untilReady } from './fairway.ts';
+import { lateTurns } from './lan.ts';
 import { basics, EXCLUDED, nodeObject, PLAIN_NODE, ROUTER_AS, SPEAKER_AS } from './routing.ts';
 
 /** A cluster for all stories of one file. */
@@ -133,6 +134,27 @@ export function useRouter(cluster: Cluster): StoryRouter {
     }
   });
   return router;
+}
+
+/**
+ * A story of layer 2. A speaker that stood still for more than 600 ms promises nothing, and on a machine that is busy with
+ * other things that happens: such a story is told again.
+ */
+export function layer2Story(cluster: Cluster, name: string, tell: () => Promise<void>, limitMs?: number): void {
+  const retry = { count: 3, condition: /^a speaker was starved/ };
+  it(name, { retry, ...(limitMs !== undefined && { timeout: limitMs }) }, async () => {
+    const before = lateTurns(cluster);
+    try {
+      await tell();
+    } catch (fault) {
+      // a process that was started meanwhile counts from 0
+      const isLate = lateTurns(cluster).some(
+        (count, at) => count > (count < (before[at] ?? 0) ? 0 : (before[at] ?? 0)),
+      );
+      if (!isLate) throw fault;
+      throw new Error(`a speaker was starved: ${(fault as Error).message}`, { cause: fault });
+    }
+  });
 }
 
 /** Stories on a real cluster: run, or skipped with the reason in their name. */
