@@ -6,8 +6,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { favour, unfavour } from './favour.ts';
+import { ROUTER } from './lab.ts';
 import { CONTROL, EVERY_MS, Layer2Lab, NODES, type Sampler, type Seen, VIP4, VIP6 } from './layer2-lab.ts';
 import { ASKED_EVERY_MS, lanOfThousand, loseThousand } from './layer2-thousand.ts';
+import { until } from './process.ts';
 import { stories, useLab } from './stories.ts';
 
 const DEATH_MS = 1_200;
@@ -119,6 +121,47 @@ stories('layer 2 on a real LAN', ['tcpdump'], () => {
       expect(two).toBe(0);
       expect(longestMs).toBeLessThan(gap);
       expect(owners).toEqual(['n2']);
+    }
+  });
+
+  /** What n1 says of the router that has its link-local address as the default route of IPv6, once it has asked about both. */
+  async function verdicts(): Promise<readonly string[]> {
+    const [router] = /fe80:[0-9a-f:]+/.exec(lab.run('r', ['ip', '-6', 'addr', 'show', 'dev', 'eth0'])) ?? [];
+    lab.ip('n1', `route replace default via ${router} dev eth0`);
+    lan = new Layer2Lab(lab, { [VIP4]: NODES, [VIP6]: NODES });
+    lan.start('n4', 'n1');
+    const told = () =>
+      lan
+        .daemon('n1')
+        .log()
+        .split('\n')
+        .filter((line) => line.includes('"l2-confirmation"'));
+    try {
+      await until('the router was asked about both', () => told().length >= BOTH.length, 15_000);
+    } finally {
+      lab.ip('n1', `route replace default via ${ROUTER.ipv6}`);
+    }
+    return told()
+      .map((line) => JSON.parse(line))
+      .map(({ ip, verdict }) => `${ip} ${verdict}`)
+      .sort();
+  }
+
+  it('is confirmed by the router of each family, which sends to its owner from then on', async () => {
+    for (const vip of BOTH) lab.ip('r', `neigh flush to ${vip} dev eth0`);
+    expect(await verdicts()).toEqual([`${VIP4} confirmed`, `${VIP6} confirmed`]);
+    for (const vip of BOTH) {
+      const [known] = JSON.parse(lab.run('r', ['ip', '-j', 'neigh', 'show', 'to', vip, 'dev', 'eth0']));
+      expect(lan.macs.get(known?.lladdr)).toBe('n1');
+    }
+  });
+
+  it('is not confirmed by a router of IPv6 that sends to another MAC whatever it hears', async () => {
+    lab.ip('r', `neigh replace ${VIP6} lladdr 02:00:00:00:00:66 nud permanent dev eth0`);
+    try {
+      expect(await verdicts()).toEqual([`${VIP4} confirmed`, `${VIP6} unconfirmed`]);
+    } finally {
+      lab.ip('r', `neigh del ${VIP6} dev eth0`);
     }
   });
 
