@@ -95,8 +95,8 @@ export class Session {
       if (this.#handed.get(key) === write) continue;
       this.#handed.set(key, write);
       const onto = services.resourceVersion(key);
-      const again = (live: Parameters<typeof readService>[0]) => this.#again(live);
-      const change = { do: 'patch', patch: write.patch, again, ...(onto !== undefined && { onto }) } as const;
+      const { patch } = write;
+      const change = { do: 'patch', patch, again: this.#again, ...(onto !== undefined && { onto }) } as const;
       queue.want({ target: statusTarget(key), rank: write.informs ? 'inform' : 'first', change });
     }
     for (const key of this.#handed.keys()) {
@@ -106,11 +106,12 @@ export class Session {
     }
   }
 
-  #again(live: Parameters<typeof readService>[0]): JsonObject | undefined {
+  /** One for all writes: ten thousand of them may wait. */
+  readonly #again = (live: Parameters<typeof readService>[0]): JsonObject | undefined => {
     const service = readService(live);
     if ('invalid' in service) return undefined;
     return rewrite(this.#controller, serviceRecord(live, service), this.#now());
-  }
+  };
 
   /** At once after a pause; what a burst makes of them goes as one. */
   #handPools({ pools }: Round): void {
