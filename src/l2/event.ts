@@ -24,6 +24,8 @@ export type OwnerEvent =
       readonly mac: Mac;
       readonly kind: FrameKind;
       readonly target?: { readonly ip: Ip; readonly mac: Mac };
+      /** The address that a probe to all asks for. */
+      readonly probed?: Ip;
     }
   /** All input up to `now` has been given. `heard`: when each station's last authentic BFD packet came. */
   | { readonly on: 'tick'; readonly heard: ReadonlyMap<Station, number> }
@@ -72,10 +74,19 @@ export type OwnerReport =
   /** Nobody answers at its MAC any more; `host`: the machine itself does. */
   | { readonly report: 'l2-member-silent'; readonly node: string; readonly host: boolean }
   | { readonly report: 'l2-member'; readonly node: string; readonly link: string; readonly heard: boolean }
-  /** RFC 5227: somebody who is no node of ours has the address. `claimed`: we answer for it all the same. */
-  | { readonly report: 'l2-stranger'; readonly ip: Ip; readonly mac: Mac; readonly claimed: boolean }
-  /** A node of ours that is not heard answers for an address that has no known owner: it is left alone. */
-  | { readonly report: 'l2-unheard-owner'; readonly ip: Ip; readonly mac: Mac }
+  /**
+   * RFC 5227: somebody who is no node of ours has the address. `claimed`: we answer for it all the same; `gateway`: the MAC is
+   * a gateway's, which may be a proxy.
+   */
+  | {
+      readonly report: 'l2-stranger';
+      readonly ip: Ip;
+      readonly mac: Mac;
+      readonly claimed: boolean;
+      readonly gateway: boolean;
+    }
+  /** A node of ours that is not heard has the address: it is left alone, or both have it (`claimed`). */
+  | { readonly report: 'l2-unheard-owner'; readonly ip: Ip; readonly mac: Mac; readonly claimed: boolean }
   | { readonly report: 'l2-proxy'; readonly mac: Mac }
   | { readonly report: 'l2-foreign'; readonly ip: Ip }
   | { readonly report: 'l2-gateway'; readonly ip: Ip; readonly ok: boolean }

@@ -7,6 +7,7 @@ import { compareAddresses } from '../net/address.ts';
 import { OFF, type Step, type Tick, unreachable } from '../net/machine.ts';
 import { claim, createAddress, release, resume } from './address.ts';
 import { settleConflict } from './conflict.ts';
+import { contend } from './contend.ts';
 import type { Effects, OwnerEffect, OwnerEvent } from './event.ts';
 import { confirm, gatewayAnswered, gatewayAt, gatewayHolds, watchGateways } from './gateway.ts';
 import { give, handed, receive } from './handover.ts';
@@ -268,11 +269,13 @@ function receives(segment: Segment, now: number): void {
 }
 
 function onFrame(segment: Segment, frame: OwnerEvent & { on: 'frame' }, now: number, effects: Effects): void {
-  const { ip, mac, kind, target } = frame;
+  const { ip, mac, kind, target, probed } = frame;
   // our own echo over a second interface of the node is neither a proof nor a conflict
   if (isOurs(segment, mac)) return;
   receives(segment, now);
-  if (ip === undefined) return;
+  // RFC 5227 §2.4: a probe claims nothing
+  if (probed !== undefined) contend(segment, probed, mac, now, effects);
+  if (ip === undefined || kind === 'probe') return;
   if (kind === 'answer') {
     const gateway = segment.gateways.find((each) => each.ip === ip);
     if (gateway !== undefined) {

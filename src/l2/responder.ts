@@ -80,6 +80,9 @@ export interface Responder {
   /** Addresses that the owner machine wants to hear of. */
   watched: ReadonlySet<Ip>;
   readonly groups: Map<Ip, number>;
+  /** Addresses of IPv6 that are probed for, until when their groups are listened to; and the first of these instants. */
+  readonly probing: Map<Ip, number>;
+  probingUntil: number;
   readonly askers: Map<string, Asker>;
   readonly askersOf: Map<Ip, Set<string>>;
   readonly queue: Queue;
@@ -119,14 +122,18 @@ export type ResponderEffect =
       readonly mac: Mac;
       readonly kind: FrameKind;
       readonly target?: { readonly ip: Ip; readonly mac: Mac };
+      readonly probed?: Ip;
     };
 
 const PASS_EVERY_MS = 100;
+/** From the last probe on: longer than a probe waits for the next one. */
+const PROBING_MS = 1_000;
 
 export function createResponder(link: string, facts: InterfaceFacts, settings: ResponderSettings): Responder {
   return {
     ...{ link, facts, settings, claims: new Map(), served: new Set(), watched: new Set(), groups: new Map() },
     ...{ askers: new Map(), askersOf: new Map(), queue: { rounds: [], length: 0 } },
+    ...{ probing: new Map(), probingUntil: OFF },
     ...{
       frameAt: -OFF,
       waiting: 0,
@@ -139,8 +146,8 @@ export function createResponder(link: string, facts: InterfaceFacts, settings: R
   };
 }
 
-export function dueAt({ queue, frameAt, scanAt }: Responder): number {
-  return queue.length > 0 ? Math.min(frameAt, scanAt) : scanAt;
+export function dueAt({ queue, frameAt, scanAt, probingUntil }: Responder): number {
+  return Math.min(scanAt, probingUntil, queue.length > 0 ? frameAt : OFF);
 }
 
 export function step(responder: Responder, event: ResponderEvent, tick: Tick): Step<Responder, ResponderEffect> {
@@ -172,6 +179,7 @@ export function step(responder: Responder, event: ResponderEvent, tick: Tick): S
       break;
     case 'ask':
       ask(responder, event, effects);
+      if (event.mac === undefined && event.as === undefined) listen(responder, event.ip, tick, effects);
       break;
     case 'frame':
       onFrame(responder, event.bytes, tick, effects);
@@ -179,6 +187,7 @@ export function step(responder: Responder, event: ResponderEvent, tick: Tick): S
     case 'tick':
       // only now: of what came together, the first frames of all addresses leave before any second
       announceDue(responder, tick, effects);
+      stopListening(responder, tick, effects);
       break;
     default:
       return unreachable(event);
@@ -244,6 +253,23 @@ function leave(responder: Responder, ip: Ip, effects: ResponderEffect[]): void {
   }
 }
 
+/** RFC 4862 §5.4.2: to hear who else probes for it, and who takes it, its group is joined while it is probed for. */
+function listen(responder: Responder, ip: Ip, { now }: Tick, effects: ResponderEffect[]): void {
+  if (familyOf(ip) === 'ipv4' || !responder.served.has(ip)) return;
+  if (!responder.probing.has(ip)) join(responder, ip, effects);
+  responder.probing.set(ip, now + PROBING_MS);
+  responder.probingUntil = Math.min(responder.probingUntil, now + PROBING_MS);
+}
+
+function stopListening(responder: Responder, { now }: Tick, effects: ResponderEffect[]): void {
+  if (now < responder.probingUntil) return;
+  responder.probingUntil = OFF;
+  for (const [ip, until] of responder.probing) {
+    if (until > now) responder.probingUntil = Math.min(responder.probingUntil, until);
+    else if (responder.probing.delete(ip)) leave(responder, ip, effects);
+  }
+}
+
 function ask(responder: Responder, { ip, mac, as }: ResponderEvent & { on: 'ask' }, effects: ResponderEffect[]): void {
   const { facts } = responder;
   const send = (bytes: Uint8Array) => effects.push({ do: 'frame-send', bytes });
@@ -287,7 +313,9 @@ function onArp(
   const toAll = operation === 'request' ? senderIp === targetIp : !toUs;
   const kind = isProbe ? 'probe' : toAll ? 'announcement' : operation === 'reply' ? 'answer' : 'request';
   const target = operation === 'reply' ? { target: { ip: targetIp, mac: targetMac } } : {};
-  see(responder, { mac: senderMac, kind, ...(isProbe ? {} : { ip: senderIp }), ...target }, tick, effects);
+  // one to us alone asks who has it now (RFC 1122 §2.3.2.1), and is of nobody who wants it
+  const probed = isProbe && !toUs ? { probed: targetIp } : {};
+  see(responder, { mac: senderMac, kind, ...(isProbe ? probed : { ip: senderIp }), ...target }, tick, effects);
   if (operation === 'reply') return 'arpReply';
   if (!isProbe && !toAll) remember(responder, targetIp, senderIp, senderMac, tick);
   if (!responder.claims.has(targetIp)) return 'announceIP';
@@ -312,16 +340,18 @@ function onNdp(
     return 'messageType';
   }
   const isProbe = from === ndp.UNSPECIFIED;
-  see(responder, isProbe ? { mac: source, kind: 'probe' } : { ip: from, mac: source, kind: 'request' }, tick, effects);
+  const probed = destination !== mac ? { probed: target } : {};
+  const asker = isProbe ? ({ kind: 'probe', ...probed } as const) : ({ ip: from, kind: 'request' } as const);
+  see(responder, { mac: source, ...asker }, tick, effects);
   // a reachability check (RFC 4861 §7.3) may leave its option out: it came from the MAC that it came from
-  const asker = message.sourceLink ?? source;
-  if (!arp.isStation(asker)) return 'senderMac';
-  if (!isProbe) remember(responder, target, from, asker, tick);
+  const link = message.sourceLink ?? source;
+  if (!arp.isStation(link)) return 'senderMac';
+  if (!isProbe) remember(responder, target, from, link, tick);
   if (!responder.claims.has(target) || linkLocal === undefined) return 'announceIP';
   // RFC 4861 §7.2.4: whoever has no address yet is answered to all, and unsolicited
   const answer = isProbe
     ? ndp.announcement(mac, target, linkLocal)
-    : ndp.advertise(mac, target, linkLocal, { mac: asker, ip: from }, true);
+    : ndp.advertise(mac, target, linkLocal, { mac: link, ip: from }, true);
   answerWith(responder, target, answer, effects);
   return undefined;
 }
@@ -345,7 +375,8 @@ function see(
   effects: ResponderEffect[],
 ): void {
   const { served, watched, passAt } = responder;
-  const concerns = seen.ip !== undefined && (served.has(seen.ip) || watched.has(seen.ip));
+  const { ip = seen.probed } = seen;
+  const concerns = ip !== undefined && (served.has(ip) || watched.has(ip));
   if (!concerns && seen.kind !== 'answer' && now < passAt) return;
   responder.passAt = now + PASS_EVERY_MS;
   effects.push({ do: 'seen', ...seen });

@@ -40,7 +40,7 @@ export interface Wanted {
   readonly foreign: boolean;
   /** It was in a Service's status before this process came: claimed even if a stranger answers. */
   readonly established: boolean;
-  /** Two addresses that nobody has: whoever answers for them as well is a proxy. */
+  /** Addresses that nobody has: whoever answers for them as well is a proxy. */
   readonly controls: readonly Ip[];
 }
 
@@ -132,8 +132,18 @@ export interface Giving {
 }
 
 export type Probe =
-  /** `asked` so often; the next at `nextAt`, for which a place in the queue of all probes is `reserved`. */
-  | { readonly is: 'asking'; readonly asked: number; readonly nextAt: number; readonly reserved: boolean }
+  /**
+   * `asked` so often; the next at `nextAt`, for which a place in the queue of all probes is `reserved`. Somebody else has
+   * probed for it since `contestedSince` (OFF: nobody), and may be told of us at `retortAt`.
+   */
+  | {
+      readonly is: 'asking';
+      readonly asked: number;
+      readonly nextAt: number;
+      readonly reserved: boolean;
+      readonly contestedSince: number;
+      readonly retortAt: number;
+    }
   | { readonly is: 'free' }
   /** By a stranger, or by a node that is not heard, which is asked again and again. */
   | {

@@ -52,10 +52,12 @@ export function isFree(segment: Segment, address: Address, now: number, effects:
   }
   const place = probe?.reserved === true ? now : Math.max(now, segment.probeAt);
   if (probe?.reserved !== true) segment.probeAt = place + PROBE_GAP_MS;
-  if (place > now) address.probe = { is: 'asking', asked, nextAt: place, reserved: true };
+  const { contestedSince = OFF, retortAt = -OFF } = probe ?? {};
+  const contest = { contestedSince, retortAt };
+  if (place > now) address.probe = { is: 'asking', asked, nextAt: place, reserved: true, ...contest };
   else {
     const waitMs = asked + 1 === probes ? PROBE_WAIT_MS : PROBE_EVERY_MS;
-    address.probe = { is: 'asking', asked: asked + 1, nextAt: now + waitMs, reserved: false };
+    address.probe = { is: 'asking', asked: asked + 1, nextAt: now + waitMs, reserved: false, ...contest };
     effects.push({ do: 'ask', ip });
   }
   recall(address, address.probe.nextAt);
@@ -96,8 +98,6 @@ export function onSeen(
   now: number,
   effects: Effects,
 ): void {
-  // RFC 5227 §2.4: a probe claims nothing
-  if (kind === 'probe') return;
   const member = memberWith(segment, mac);
   if (member !== undefined) {
     // the kernel of a node may answer as well (IPVS); one that is not heard may own the address without our knowing
@@ -204,19 +204,31 @@ function conclude(
   segment.dirty.add(address.ip);
   if (is === 'node') takenByNode(segment, address, mac, kind, now, effects);
   if (is !== 'stranger') return;
+  const { ip } = address;
+  const gateway = isGateway(segment, mac);
   if (address.claim !== undefined) {
-    if (now - address.defendedAt < DEFEND_INTERVAL_MS) return;
-    // RFC 5227 §2.4 (c): one announcement an interval, and never give way
-    address.defendedAt = now;
-    effects.push({ report: 'l2-stranger', ip: address.ip, mac, claimed: true }, { do: 'announce', ip: address.ip });
+    if (!mayDefend(address, now)) return;
+    effects.push({ report: 'l2-stranger', ip, mac, claimed: true, gateway }, { do: 'announce', ip });
   } else if (address.probe?.is === 'asking') {
     const claimed = segment.settings.conflict === 'warn' || isEstablished(address);
-    if (address.toldOf !== mac) effects.push({ report: 'l2-stranger', ip: address.ip, mac, claimed });
+    if (address.toldOf !== mac) effects.push({ report: 'l2-stranger', ip, mac, claimed, gateway });
     address.toldOf = mac;
     address.probe = claimed
       ? { is: 'free' }
       : { is: 'taken', mac, by: 'stranger', unanswered: 0, againAt: now + AGAIN_MS };
   }
+}
+
+/** RFC 5227 §2.4 (c): one announcement an interval, and never give way. */
+function mayDefend(address: Address, now: number): boolean {
+  if (now - address.defendedAt < DEFEND_INTERVAL_MS) return false;
+  address.defendedAt = now;
+  return true;
+}
+
+/** Then it may be a proxy that the controls did not show. */
+function isGateway({ gateways }: Segment, mac: Mac): boolean {
+  return gateways.some((gateway) => gateway.mac === mac);
 }
 
 function takenByNode(
@@ -227,12 +239,20 @@ function takenByNode(
   now: number,
   effects: Effects,
 ): void {
-  const { probe } = address;
+  const { probe, ip } = address;
+  if (address.claim !== undefined) {
+    // two owners that do not hear each other. Frames can be forged and kernels answer too (IPVS): no reason to give way
+    if (kind === 'request' || !mayDefend(address, now)) return;
+    if (address.toldOf !== mac) effects.push({ report: 'l2-unheard-owner', ip, mac, claimed: true });
+    address.toldOf = mac;
+    effects.push({ do: 'announce', ip });
+    return;
+  }
   const isFirst = probe?.is === 'asking';
   if (!isFirst && !(probe?.is === 'taken' && probe.mac === mac && kind === 'answer')) return;
   const againAt = isFirst ? now + PROBE_EVERY_MS : now + NODE_AGAIN_MS;
   address.probe = { is: 'taken', mac, by: 'node', unanswered: 0, againAt };
-  segment.dirty.add(address.ip);
-  if (address.toldOf !== mac) effects.push({ report: 'l2-unheard-owner', ip: address.ip, mac });
+  segment.dirty.add(ip);
+  if (address.toldOf !== mac) effects.push({ report: 'l2-unheard-owner', ip, mac, claimed: false });
   address.toldOf = mac;
 }

@@ -61,7 +61,12 @@ export function createLan(
 
 /** It is forgotten: nothing is answered there, and nothing is said. */
 export function endLan(links: Links, lan: Lan, tick: Tick, effects: Effects): void {
-  for (const ip of [...lan.responder.claims.keys()]) silence(links, lan, ip, tick, effects);
+  const { claims, groups, facts } = lan.responder;
+  for (const ip of [...claims.keys()]) silence(links, lan, ip, tick, effects);
+  // those of addresses that are probed for
+  if (facts.linkLocal !== undefined) {
+    for (const group of groups.keys()) effects.push({ do: 'group-leave', link: lan.link, group });
+  }
   endMesh(links, lan);
   closeSocket(links.sockets, lan.link, effects);
   links.lans.delete(lan.link);

@@ -48,15 +48,17 @@ export function lineOfLayer2Report(report: LinksReport): Line | undefined {
       return line(heard ? 'info' : 'warn', event, msg, { node, remoteInterface: link });
     }
     case 'l2-stranger': {
-      const { ip, mac, claimed } = report;
+      const { ip, mac, claimed, gateway } = report;
+      const who = gateway ? 'the gateway, a proxy perhaps,' : 'a machine that is no node of ours';
       const msg = claimed
-        ? 'a machine that is no node of ours has the address too; we answer all the same'
-        : 'a machine that is no node of ours has the address: it is not answered for';
+        ? `${who} has the address too; we answer all the same`
+        : `${who} has the address: it is not answered for`;
       return line('error', 'addressConflict', msg, { ip, mac, reason: 'stranger' });
     }
     case 'l2-unheard-owner': {
-      const { ip, mac } = report;
-      return line('warn', 'ownerStillAnswers', 'a node of ours that is not heard answers for the address', { ip, mac });
+      const { ip, mac, claimed } = report;
+      const msg = 'a node of ours that is not heard answers for the address';
+      return line('warn', 'ownerStillAnswers', claimed ? `${msg}, and so do we` : msg, { ip, mac });
     }
     case 'l2-proxy':
       return line('warn', 'proxyIgnored', 'a machine answers for all addresses: its answers prove nothing', {

@@ -184,7 +184,7 @@ export const REASONS: Readonly<Record<RefusalReason, Explanation>> = {
   ),
   stranger: announcement(
     'A machine that is no node of the cluster answers for the address on the LAN (RFC 5227). The Event `AddressConflict` and the log tell its MAC.',
-    'Take the address from that machine, or from the pool. It is asked again every 10 seconds. `--l2-conflict=warn` answers all the same.',
+    'Take the address from that machine, or from the pool. It is asked again every 10 seconds. `--l2-conflict=warn` answers all the same. If the MAC is that of a gateway with proxy ARP, leave two addresses of the pool free.',
   ),
   leftToMetalLB: announcement(
     "A speaker of MetalLB runs on a node that may answer for the address, so it is MetalLB's for now.",

@@ -11,6 +11,7 @@ import {
   ipFromNumber,
   ipToNumber,
   type Prefix,
+  parseIp,
   rangeOfPrefix,
 } from '../net/address.ts';
 import type { Candidate } from '../plan/elect.ts';
@@ -93,8 +94,17 @@ const CONTROLS = 2;
 const LOOKED_AT = 1_024;
 
 /**
- * Addresses of pools that nobody has: whoever answers for them answers for everything. From the end, for addresses are
- * given out from the start. Fewer where pools are full.
+ * Where pools have none to spare: addresses for documentation (RFC 5737, RFC 3849, RFC 9637), which nobody has. A proxy
+ * that has a default route answers for them as well; one that answers for its subnets alone does not.
+ */
+const NOBODYS: Readonly<Record<Family, readonly string[]>> = {
+  ipv4: ['203.0.113.253', '198.51.100.253', '192.0.2.253'],
+  ipv6: ['3fff:fff:ffff::fffd', '2001:db8:ffff:ffff::fffd'],
+};
+
+/**
+ * Addresses that nobody has: whoever answers for them answers for everything. Of pools, from the end, for addresses are
+ * given out from the start.
  */
 export function controlsOf(pools: readonly Pool[], taken: ReadonlySet<Ip>): readonly Ip[] {
   const prefixes = pools.flatMap(({ l2Advertisements, addresses }) =>
@@ -102,10 +112,22 @@ export function controlsOf(pools: readonly Pool[], taken: ReadonlySet<Ip>): read
   );
   const found: Ip[] = [];
   for (const family of ['ipv4', 'ipv6'] as const) {
-    const free = prefixes.filter((prefix) => familyOf(prefix) === family).flatMap((prefix) => freeOf(prefix, taken));
-    found.push(...free.slice(0, CONTROLS));
+    const own = prefixes.filter((prefix) => familyOf(prefix) === family);
+    if (own.length === 0) continue;
+    const free = own.flatMap((prefix) => freeOf(prefix, taken));
+    const nobodys = NOBODYS[family].flatMap((text) => parseIp(text) ?? []).filter((ip) => !isOfPool(own, ip));
+    found.push(...[...free, ...nobodys].slice(0, CONTROLS));
   }
   return found;
+}
+
+/** Somebody gives it out, and it may have been given. */
+function isOfPool(prefixes: readonly Prefix[], ip: Ip): boolean {
+  return prefixes.some((prefix) => {
+    const { family, first, last } = rangeOfPrefix(prefix);
+    const value = ipToNumber(ip);
+    return family === familyOf(ip) && value >= first && value <= last;
+  });
 }
 
 function freeOf(prefix: Prefix, taken: ReadonlySet<Ip>): readonly Ip[] {

@@ -38,7 +38,7 @@ export interface Layer2Options {
 
 /** What the owner of a Service should know. */
 export type Layer2Warning = { readonly service: ServiceKey; readonly ip: Ip } & (
-  | { readonly is: 'stranger'; readonly mac: Mac; readonly claimed: boolean }
+  | { readonly is: 'stranger'; readonly mac: Mac; readonly claimed: boolean; readonly gateway: boolean }
   /** None of the interfaces that its advertisements name is on this node. */
   | { readonly is: 'no-interface' }
 );
@@ -250,9 +250,9 @@ export class Layer2 {
     this.#unserved = unserved;
   }
 
-  #warnOfStranger({ ip, mac, claimed }: Extract<LinksReport, { report: 'l2-stranger' }>): void {
-    for (const candidacy of this.#plan?.candidacies ?? [])
-      if (candidacy.ip === ip) this.#options.warn({ is: 'stranger', service: candidacy.service, ip, mac, claimed });
+  #warnOfStranger({ ip, mac, claimed, gateway }: Extract<LinksReport, { report: 'l2-stranger' }>): void {
+    for (const { ip: each, service } of this.#plan?.candidacies ?? [])
+      if (each === ip) this.#options.warn({ is: 'stranger', service, ip, mac, claimed, gateway });
   }
 }
 
@@ -279,6 +279,9 @@ export function eventOf(warning: Layer2Warning, node: string): { readonly reason
   const outcome = warning.claimed
     ? 'it is answered for all the same'
     : 'it is not answered for; asked again every 10 s';
-  const message = `${warning.mac}, which is no node of this cluster, answers for ${ip} on the LAN of node "${node}": ${outcome}`;
+  const who = `${warning.mac}, which is no node of this cluster, answers for ${ip} on the LAN of node "${node}"`;
+  const hint =
+    '; it is the gateway, which may be a proxy: leave two addresses of the pool free, or set --l2-conflict=warn';
+  const message = `${who}: ${outcome}${warning.gateway ? hint : ''}`;
   return { reason: 'AddressConflict', message };
 }

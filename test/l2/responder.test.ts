@@ -4,6 +4,7 @@
 import { describe, expect, it } from 'vitest';
 import * as arp from '../../src/l2/arp.ts';
 import * as ndp from '../../src/l2/ndp.ts';
+import { dueAt } from '../../src/l2/responder.ts';
 import type { Ip, Mac } from '../../src/net/address.ts';
 import { Bench, FACTS, HOST, HOST_MAC, HOST6, LINK_LOCAL, MAC, request, SECOND_MAC, VIP, VIP6 } from './bench.ts';
 
@@ -138,6 +139,26 @@ describe('multicast groups', () => {
     ]);
   });
 
+  it('are joined while an address is probed for, for others may probe for it too (RFC 4862 5.4.2)', () => {
+    const bench = new Bench();
+    bench.give({ on: 'ask', ip: VIP6, mac: HOST_MAC });
+    bench.give({ on: 'ask', ip: HOST6 });
+    bench.give({ on: 'ask', ip: VIP });
+    expect(groups(bench)).toEqual([]);
+    for (let i = 0; i < 3; i++) {
+      bench.give({ on: 'ask', ip: VIP6 });
+      bench.run(300);
+    }
+    expect(groups(bench)).toEqual([{ do: 'group-join', group }]);
+    bench.run(1_000);
+    expect(groups(bench).slice(1)).toEqual([{ do: 'group-leave', group }]);
+    expect(dueAt(bench.responder)).toBe(Number.POSITIVE_INFINITY);
+    // what is claimed meanwhile stays
+    bench.give({ on: 'ask', ip: VIP6 });
+    bench.own(VIP6).run(5_000);
+    expect(groups(bench).slice(2)).toEqual([{ do: 'group-join', group }]);
+  });
+
   it('are joined when the interface gets its link-local address, and the address is announced then', () => {
     const { linkLocal: _, ...without } = FACTS;
     const bench = new Bench({}, without).own(VIP6);
@@ -199,9 +220,13 @@ describe('questions for the owner machine', () => {
       { ip: VIP6, kind: 'answer', mac: HOST_MAC },
     ]);
     bench.run(1_000);
-    expect(seen(arp.question(HOST_MAC, VIP))).toEqual([{ do: 'seen', mac: HOST_MAC, kind: 'probe' }]);
+    const probe = { do: 'seen', mac: HOST_MAC, kind: 'probe' } as const;
+    expect(seen(arp.question(HOST_MAC, VIP, MAC))).toEqual([probe]);
     bench.run(1_000);
-    expect(seen(ndp.question(HOST_MAC, VIP6, ndp.UNSPECIFIED))).toEqual([{ do: 'seen', mac: HOST_MAC, kind: 'probe' }]);
+    expect(seen(ndp.question(HOST_MAC, VIP6, ndp.UNSPECIFIED, MAC))).toEqual([probe]);
+    // one to all may be of somebody who wants it too (RFC 5227 §2.1.1, RFC 4862 §5.4.3)
+    expect(seen(arp.question(HOST_MAC, VIP))).toEqual([{ ...probe, probed: VIP }]);
+    expect(seen(ndp.question(HOST_MAC, VIP6, ndp.UNSPECIFIED))).toEqual([{ ...probe, probed: VIP6 }]);
   });
 
   it('other traffic of the LAN is passed on ten times a second at most', () => {

@@ -195,11 +195,14 @@ describe('what is wanted', () => {
     expect(stage.follow('n1', web('a', A))?.addresses).toMatchObject([{ ip: A, established: true }]);
   });
 
-  it('has control addresses that no Service has, of pools that are on the LAN, and none where all are taken', () => {
+  it('has control addresses that no Service has: of pools that are on the LAN, and for documentation where all are taken', () => {
     const stage = new Stage();
     const all = Array.from({ length: 8 }, (_, at) => web(`s${at}`, ip(`10.0.0.${at}`)));
     expect(stage.follow('n1', web('a', ip('10.0.0.7')))?.liveness?.controls).toEqual([ip('10.0.0.6'), ip('10.0.0.5')]);
-    expect(stage.follow('n1', ...all)?.liveness?.controls).toEqual([]);
+    // RFC 5737
+    const nobodys = [ip('203.0.113.253'), ip('198.51.100.253')];
+    expect(stage.follow('n1', ...all)?.liveness?.controls).toEqual(nobodys);
+    expect(stage.follow('n1', ...all.slice(0, 7))?.liveness?.controls).toEqual([ip('10.0.0.7'), nobodys[0]]);
     stage.config = config([
       pool('main', ['10.0.0.0/29']),
       ...configuration().pools.map((each) => ({ ...each, name: 'z' })),
@@ -324,13 +327,18 @@ describe('what the packet thread tells', () => {
     const stage = new Stage();
     const share = { sharingKey: 'k', ports: [{ protocol: 'TCP', port: 81 }] };
     stage.follow('n1', web('a', A, share), web('b', A, share), web('c', B));
-    stage.hear({ report: 'l2-stranger', segment: 'eth0', ip: A, mac: MAC, claimed: false });
+    stage.hear({ report: 'l2-stranger', segment: 'eth0', ip: A, mac: MAC, claimed: false, gateway: false });
     expect(stage.warnings.map((warning) => [warning.service, eventOf(warning, 'n1').reason])).toEqual([
       ['app/a', 'AddressConflict'],
       ['app/b', 'AddressConflict'],
     ]);
     expect(eventOf(stage.warnings[0] ?? expect.fail('none'), 'n1').message).toContain(MAC);
+    expect(eventOf(stage.warnings[0] ?? expect.fail('none'), 'n1').message).not.toContain('proxy');
     expect(stage.layer2.counts.strangers).toBe(1);
+    stage.hear({ report: 'l2-stranger', segment: 'eth0', ip: B, mac: MAC, claimed: false, gateway: true });
+    expect(eventOf(stage.warnings[2] ?? expect.fail('none'), 'n1').message).toContain(
+      'leave two addresses of the pool',
+    );
   });
 
   it('is counted by reason', () => {

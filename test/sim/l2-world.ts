@@ -22,12 +22,12 @@ export const GATEWAY6: Ip = 'fe80::fe' as Ip;
 const HOST: Ip = '192.0.2.199' as Ip;
 const HOST_MAC = '02:00:00:00:00:c7' as Mac;
 const GATEWAY_MAC = '02:00:00:00:00:fe' as Mac;
-export const CONTROLS = ['192.0.2.201', '192.0.2.202'] as const;
+export const CONTROLS: readonly Ip[] = ['192.0.2.201' as Ip, '192.0.2.202' as Ip];
 
 /** What travels from one node to another. */
 type Parcel =
   | { readonly is: 'statement'; readonly statement: Statement }
-  | { readonly is: 'ask'; readonly ip: Ip; readonly from: Mac; readonly as?: Ip }
+  | { readonly is: 'ask'; readonly ip: Ip; readonly from: Mac; readonly as?: Ip; readonly toAll: boolean }
   | { readonly is: 'frame'; readonly event: OwnerEvent & { readonly on: 'frame' } };
 
 export interface NodeModel {
@@ -104,6 +104,10 @@ export class LanWorld {
   /** Statements of a node whose cable is out reach the others. */
   otherPath = false;
   hasStatus = false;
+  /** Addresses that nobody has. */
+  controls: readonly Ip[] = CONTROLS;
+  /** What the proxy has no route to, and so does not answer for. */
+  unrouted = new Set<Ip>();
   /** How far apart the speakers start. */
   startWithinMs = 300;
   /** `a>b`: frames from a never reach b. */
@@ -181,7 +185,7 @@ export class LanWorld {
         candidates: ranking(ip, candidates),
         foreign,
         established: this.hasStatus || this.now > 5_000,
-        controls: CONTROLS as never,
+        controls: this.controls,
       };
     });
   }
@@ -355,7 +359,8 @@ export class LanWorld {
   }
 
   #ask(node: NodeModel, ip: Ip, mac: Mac | undefined, as: Ip | undefined): void {
-    const ask: Parcel = { is: 'ask', ip, from: node.mac, ...(as !== undefined && { as }) };
+    const toAll = mac === undefined && as === undefined;
+    const ask: Parcel = { is: 'ask', ip, from: node.mac, ...(as !== undefined && { as }), toAll };
     if (mac !== undefined && mac !== GATEWAY_MAC) {
       const to = this.nodes.find((each) => each.mac === mac);
       if (to !== undefined && to.learnedAt <= this.now) this.#send(node, to, ask);
@@ -377,7 +382,7 @@ export class LanWorld {
     if (this.gateway !== 'up' || this.gatewayCut.has(node.name)) return;
     const hosts = this.nodes.some(({ address }) => address === ip);
     if (this.gatewaySilent.has(ip)) return;
-    if (!this.gateways.includes(ip) && (!this.proxy || hosts || mac !== undefined)) return;
+    if (!this.gateways.includes(ip) && (!this.proxy || hosts || this.unrouted.has(ip) || mac !== undefined)) return;
     // an advertisement names no MAC: it goes to the one that is held (RFC 4861 §7.2.4)
     if (as !== undefined && familyOf(ip) === 'ipv6' && this.gatewayHolds !== undefined) return;
     const target = as === undefined ? {} : { target: { ip: as, mac: this.gatewayHolds ?? node.mac } };
@@ -429,7 +434,7 @@ export class LanWorld {
     if (parcel.is === 'statement') this.give(to, { on: 'told', statement: parcel.statement });
     else if (parcel.is === 'frame') this.give(to, parcel.event);
     else {
-      this.give(to, { on: 'frame', mac: parcel.from, kind: 'probe' });
+      this.give(to, { on: 'frame', mac: parcel.from, kind: 'probe', ...(parcel.toAll && { probed: parcel.ip }) });
       if (to.answering.has(parcel.ip) || this.metallbOwner(parcel.ip) === to) this.#reply(to, parcel.ip, parcel.from);
     }
   }
