@@ -63,6 +63,7 @@ export function followMesh(links: Links, lan: Lan, tick: Tick, effects: Effects)
       local === running.path.local;
     if (!isSame) endMeshSession(links, lan, running);
   }
+  for (const station of lan.former.keys()) if (!segment.members.has(station)) lan.former.delete(station);
   for (const member of segment.members.values()) {
     const { address: remote, station, incarnation } = member;
     if (remote === undefined || lan.stations.has(station)) continue;
@@ -91,8 +92,7 @@ function localTo(lan: Lan, member: Member, watchedAt: number, now: number): Ip |
 function endMeshSession({ peers }: Links, lan: Lan, running: MeshSession): void {
   const { localDiscriminator, station } = running;
   peers.taken.delete(localDiscriminator);
-  if (lan.segment?.members.has(station)) lan.former.set(station, running);
-  else lan.former.delete(station);
+  lan.former.set(station, running);
   lan.mesh.delete(localDiscriminator);
   lan.stations.delete(station);
 }
