@@ -7,6 +7,7 @@ import { isIpv4 } from './links/echo-frame.ts';
 import { giveOwner, giveResponder, joinLater, lanDueAt, tickLan } from './links/lan.ts';
 import { followKeys, followLans, forgetLans } from './links/lans.ts';
 import { followMesh, heardOn, onMeshDatagram } from './links/mesh.ts';
+import { followNeighbors, onRouterMessage, tickNeighbors } from './links/neighbors.ts';
 import { followPeers, haveLeft, leavePeers, onPeerDatagram, onPeerFrame, tickPeers } from './links/peers.ts';
 import type { Effects, LinksEffect, LinksEvent } from './links/report.ts';
 import { onSocket, renew, reopen } from './links/socket.ts';
@@ -65,8 +66,12 @@ export function step(links: Links, event: LinksEvent, tick: Tick): Step<Links, L
       if (lan?.serving !== undefined) giveResponder(links, lan, { on: 'frame', bytes: event.bytes }, tick, effects);
       break;
     }
+    case 'icmp':
+      onRouterMessage(links.neighbors, event, links.links, tick, effects);
+      break;
     case 'socket':
       onSocket(links.sockets, event, tick, effects);
+      if (event.socket.startsWith('icmp/')) followDiscovery(links, tick, effects);
       // where no frame comes or goes nothing is answered
       if (links.lans.has(event.socket)) followLans(links, tick, effects);
       break;
@@ -106,7 +111,12 @@ function want(links: Links, wanted: LinksWanted): void {
 function follow(links: Links, tick: Tick, effects: Effects): void {
   const { peers, wanted, vips, sockets, leaving } = links;
   if (!leaving) followPeers(peers, wanted.sessions, links.links, vips, tick, sockets, effects);
+  followDiscovery(links, tick, effects);
   followLans(links, { ...tick, random: redraw(tick.random) }, effects);
+}
+
+function followDiscovery({ neighbors, wanted, links, sockets }: Links, tick: Tick, effects: Effects): void {
+  followNeighbors(neighbors, wanted.neighbors ?? [], links, tick, sockets, effects);
 }
 
 function onDatagram(links: Links, event: PacketEvent & { on: 'datagram' }, tick: Tick, effects: Effects): void {
@@ -153,6 +163,7 @@ function onTick(links: Links, tick: Tick, effects: Effects): void {
   reopen(sockets, tick, false, effects);
   if (links.keys.turnAt <= tick.now) followKeys(links, [], tick, effects);
   tickPeers(peers, tick, sockets, effects);
+  tickNeighbors(links.neighbors, { ...tick, random: redraw(tick.random) }, effects);
   let { random } = tick;
   for (const lan of lans.values()) {
     random = redraw(random);
@@ -187,7 +198,7 @@ function tellAnswers({ answers, changed }: Links, effects: Effects): void {
 }
 
 function schedule(links: Links): void {
-  let due = Math.min(links.peers.dueAt, links.sockets.dueAt, links.keys.turnAt);
+  let due = Math.min(links.peers.dueAt, links.neighbors.dueAt, links.sockets.dueAt, links.keys.turnAt);
   for (const lan of links.lans.values()) due = Math.min(due, lanDueAt(lan));
   links.dueAt = Math.min(due, links.leaveBy);
 }

@@ -5,20 +5,14 @@
 import type { BfdSays } from './bgp/bfd-client.ts';
 import { tcpOptions } from './bgp/connection.ts';
 import { CEASE } from './bgp/notification.ts';
-import {
-  isGone,
-  type PeerConfig,
-  type PeerEffect,
-  type PeerEvent,
-  type PeerReport,
-  peerDueAt,
-  stepPeer,
-} from './bgp/peer.ts';
+import { isGone, type PeerEffect, type PeerEvent, type PeerReport, peerDueAt, stepPeer } from './bgp/peer.ts';
 import { createPeer, type PeerState } from './bgp/peer-state.ts';
+import { remoteOf } from './bgp/unnumbered.ts';
 import { type PeerView, viewPeer } from './bgp/view.ts';
 import type { Ip, Prefix } from './net/address.ts';
 import type { AcceptRule, ConnectionId, IoEffect, IoEvent, SocketAddress } from './net/io.ts';
 import { OFF, redraw, type Step, type Tick, unreachable } from './net/machine.ts';
+import type { Neighbor } from './net/neighbor.ts';
 import { createDamping, type Damping, damp } from './plan/damping.ts';
 import type { Plan } from './plan/plan.ts';
 
@@ -35,6 +29,8 @@ export type SpeakerEvent =
   | { readonly on: 'leave' }
   /** What BFD says of the path to a peer that has it; of any other it is ignored. */
   | { readonly on: 'bfd'; readonly peer: string; readonly says: BfdSays }
+  /** Who is at the other end of a link that peers are named by. */
+  | { readonly on: 'neighbor'; readonly link: string; readonly neighbor: Neighbor }
   | { readonly on: 'tick' }
   | IoEvent;
 
@@ -49,6 +45,8 @@ export interface SpeakerState {
   readonly peers: Map<string, PeerState>;
   /** Removed ones, until their connections are closed. */
   readonly leaving: Set<PeerState>;
+  /** By link, as told last. */
+  readonly neighbors: Map<string, Neighbor>;
   readonly owners: Map<ConnectionId, PeerState>;
   /** Refused before they had an owner, until the world says they are closed. */
   readonly refused: Set<ConnectionId>;
@@ -69,6 +67,7 @@ export function createSpeaker(): SpeakerState {
   return {
     peers: new Map(),
     leaving: new Set(),
+    neighbors: new Map(),
     owners: new Map(),
     refused: new Set(),
     instances: 0,
@@ -94,6 +93,10 @@ export function step(state: SpeakerState, event: SpeakerEvent, tick: Tick): Step
       if (peer !== undefined) run(state, peer, { on: 'bfd', says: event.says }, tick, out);
       break;
     }
+    case 'neighbor':
+      state.neighbors.set(event.link, event.neighbor);
+      for (const peer of state.peers.values()) meet(state, peer, tick, out);
+      break;
     case 'tick':
       expire(state, tick, out);
       break;
@@ -152,10 +155,18 @@ export function viewPeers(state: SpeakerState, tables = true): readonly PeerView
 
 /** One event for one peer; who owns a connection that it dials is noted. */
 function run(state: SpeakerState, peer: PeerState, event: PeerEvent, tick: Tick, out: SpeakerEffect[]): void {
+  const remote = remoteOf(peer);
   const [, effects] = stepPeer(peer, event, tick);
   for (const effect of effects) note(state, peer, effect);
   out.push(...effects);
   if (state.leaving.has(peer) && isGone(peer)) state.leaving.delete(peer);
+  if (remoteOf(peer) !== remote) listenFor(state, out);
+}
+
+/** Tells a peer that is named by its interface who is there, when that is news. */
+function meet(state: SpeakerState, peer: PeerState, tick: Tick, out: SpeakerEffect[]): void {
+  const neighbor = state.neighbors.get(peer.config.interface ?? '');
+  if (neighbor !== undefined && neighbor !== peer.neighbor) run(state, peer, { on: 'neighbor', neighbor }, tick, out);
 }
 
 function note(state: SpeakerState, peer: PeerState, effect: PeerEffect): void {
@@ -163,7 +174,7 @@ function note(state: SpeakerState, peer: PeerState, effect: PeerEffect): void {
 }
 
 function follow(state: SpeakerState, planned: Planned, tick: Tick, out: SpeakerEffect[]): void {
-  const { plan, listen } = planned;
+  const { plan } = planned;
   const damped = damp(state.damping, plan.routes, tick.now);
   state.planned = planned;
   state.heldUntil = damped.dueAt;
@@ -175,7 +186,7 @@ function follow(state: SpeakerState, planned: Planned, tick: Tick, out: SpeakerE
     state.leaving.add(peer);
     run(state, peer, { on: 'leave', how: { by: 'cease', subcode: CEASE.peerDeconfigured } }, tick, out);
   }
-  listenFor(state, plan.peers, listen, out);
+  listenFor(state, out);
   for (const config of plan.peers) {
     random = redraw(random);
     const chance = { ...tick, random };
@@ -184,20 +195,22 @@ function follow(state: SpeakerState, planned: Planned, tick: Tick, out: SpeakerE
     state.peers.set(config.name, peer);
     const routes = damped.routes.get(config.name) ?? new Map();
     if (peer.config !== config) run(state, peer, { on: 'configure', config }, chance, out);
+    meet(state, peer, chance, out);
     if (peer.wanted !== routes) run(state, peer, { on: 'wanted', routes }, chance, out);
     else if (known === undefined) run(state, peer, { on: 'tick' }, chance, out);
   }
 }
 
 /** Asks to accept the configured peers, when there is anything to listen on or there was; only when something changed. */
-function listenFor(
-  state: SpeakerState,
-  peers: readonly PeerConfig[],
-  on: readonly SocketAddress[],
-  out: SpeakerEffect[],
-): void {
+function listenFor(state: SpeakerState, out: SpeakerEffect[]): void {
+  if (state.planned === undefined || state.left) return;
+  const { plan, listen: on } = state.planned;
+  const { peers } = plan;
   if (on.length === 0 && state.listening === undefined) return;
-  const accept: readonly AcceptRule[] = peers.map((config) => ({ from: config.address, options: tcpOptions(config) }));
+  const accept: readonly AcceptRule[] = peers.flatMap((config) => {
+    const from = config.address ?? state.peers.get(config.name)?.adopted;
+    return from === undefined ? [] : [{ from, options: tcpOptions(config) }];
+  });
   const secrets = peers.map(({ md5 }) => md5?.fingerprint);
   const asked = JSON.stringify([on, accept, secrets]);
   if (asked === state.listening) return;
@@ -227,8 +240,7 @@ function accept(
 
 /** Several VRFs may have a router with one address. */
 function peerAt(state: SpeakerState, address: Ip, device: string | undefined): PeerState | undefined {
-  for (const peer of state.peers.values())
-    if (peer.config.address === address && peer.config.device === device) return peer;
+  for (const peer of state.peers.values()) if (remoteOf(peer) === address && peer.config.device === device) return peer;
   return undefined;
 }
 

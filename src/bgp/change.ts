@@ -14,6 +14,7 @@ export type Change = 'moved' | 'hard' | 'direction' | 'soft';
 const COST: Readonly<Record<keyof PeerConfig, Change>> = {
   name: 'soft',
   address: 'moved',
+  interface: 'moved',
   port: 'moved',
   localAs: 'hard',
   shownAs: 'hard',

@@ -22,6 +22,7 @@ import {
 import { encodeOpen } from './open.ts';
 import { type Connection, createConnection, forgetTcp, type Session, type Turn } from './peer-state.ts';
 import { openRib, produce, unadvertisable, want } from './rib.ts';
+import { remoteOf } from './unnumbered.ts';
 
 /** Why an event came, for whoever reads logs; and whether it is nobody's failure. */
 export interface Cause {
@@ -81,12 +82,14 @@ function optionsOf({ peer: { config, backoff } }: Turn): FsmOptions {
 
 function dial({ peer, out }: Turn, connection: Connection): void {
   const { config } = peer;
+  const address = remoteOf(peer);
+  if (address === undefined) return;
   forgetTcp(connection);
   connection.id = `${config.name}#${peer.instance}.${++peer.dials}`;
   out.push({
     do: 'tcp-connect',
     connection: connection.id,
-    to: { address: config.address, port: config.port },
+    to: { address, port: config.port },
     options: tcpOptions(config),
   });
 }

@@ -29,6 +29,8 @@ const DEFAULT_LOCAL_PREF = 100;
 export function nextHopFor(family: Family, ends: Ends, negotiated: Negotiated): NextHop | undefined {
   const local = ends.local.address;
   if (family === 'ipv4') {
+    // a router without addresses has no way to an IPv4 next hop: unnumbered, it gets the one that it has us by
+    if (isLinkLocal(local) && negotiated.extendedNextHop) return nextHopFor('ipv6', ends, negotiated);
     const own = familyOf(local) === 'ipv4' ? local : ends.link?.ipv4[0];
     if (own !== undefined) return { nextHop: own };
     // RFC 8950: IPv4 routes over an IPv6 next hop, only where both said so and no IPv4 address is at hand
@@ -36,8 +38,13 @@ export function nextHopFor(family: Family, ends: Ends, negotiated: Negotiated): 
   }
   const isGlobal = familyOf(local) === 'ipv6' && !isLinkLocal(local);
   const nextHop = isGlobal ? local : ends.link?.ipv6[0];
-  if (nextHop === undefined) return undefined;
   const linkLocal = ends.link?.linkLocal;
+  if (nextHop === undefined) {
+    // RFC 2545 has no word for a link without global addresses; FRR puts the link-local one in both places
+    return familyOf(local) === 'ipv6' && linkLocal !== undefined && isLinkLocal(ends.remote.address)
+      ? { nextHop: linkLocal, linkLocalNextHop: linkLocal }
+      : undefined;
+  }
   return linkLocal !== undefined && isOnLink(nextHop, ends.remote.address)
     ? { nextHop, linkLocalNextHop: linkLocal }
     : { nextHop };

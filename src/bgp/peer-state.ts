@@ -1,9 +1,10 @@
 // What a peer remembers: its connections, its session, what it is to be told, its back-off. Changed in place by peer,
 // connection and receive; read by view.
 
-import type { Family } from '../net/address.ts';
+import type { Family, Ip } from '../net/address.ts';
 import type { ConnectionId } from '../net/io.ts';
 import { OFF, type Tick } from '../net/machine.ts';
+import type { Neighbor } from '../net/neighbor.ts';
 import type { Backoff } from './backoff.ts';
 import type { BfdSays } from './bfd-client.ts';
 import { createFramer, type Framer } from './frame.ts';
@@ -18,6 +19,9 @@ import type { RibOut, Wanted } from './rib.ts';
 
 export interface PeerState {
   config: PeerConfig;
+  /** Of its interface, where it is named by that: as heard last, and as spoken to. */
+  neighbor: Neighbor | undefined;
+  adopted: Ip | undefined;
   /** Distinguishes connection ids of peers that had the same name one after the other. */
   readonly instance: number;
   /** Connections dialled so far. */
@@ -110,6 +114,8 @@ export interface Turn {
 export function createPeer(config: PeerConfig, instance: number, now: number): PeerState {
   return {
     config,
+    neighbor: undefined,
+    adopted: undefined,
     instance,
     dials: 0,
     outbound: createConnection('us'),

@@ -5,6 +5,7 @@
 import type { Family, Ip } from '../net/address.ts';
 import type { IoEffect, IoEvent, SystemError, TcpClosed } from '../net/io.ts';
 import { earliest, OFF, type Step, type Tick, unreachable } from '../net/machine.ts';
+import type { Neighbor } from '../net/neighbor.ts';
 import type { Secret } from '../net/secret.ts';
 import { type BfdSays, bfdAllowsAt, expireDoubt, onBfd } from './bfd-client.ts';
 import { changeOf } from './change.ts';
@@ -32,12 +33,15 @@ import {
 } from './peer-state.ts';
 import { receive } from './receive.ts';
 import { ribDueAt, type Wanted, want } from './rib.ts';
+import { adopt, onNeighbor, remoteOf } from './unnumbered.ts';
 
 /** All that one session needs to know; whole and valid, made by the plan from a BGPPeer. */
 export interface PeerConfig {
   /** Name of the BGPPeer: unique on a node. */
   readonly name: string;
-  readonly address: Ip;
+  /** Absent where the peer is named by its interface: the neighbor there. */
+  readonly address?: Ip;
+  readonly interface?: string;
   readonly port: number;
   readonly localAs: number;
   /** `localASN`: shown to the peer in place of localAs, in OPEN and AS_PATH (no-prepend, replace-as). */
@@ -83,6 +87,8 @@ export type PeerEvent =
   | { readonly on: 'wanted'; readonly routes: Wanted }
   | { readonly on: 'leave'; readonly how: Leaving }
   | { readonly on: 'bfd'; readonly says: BfdSays }
+  /** Who is at the other end of its interface. */
+  | { readonly on: 'neighbor'; readonly neighbor: Neighbor }
   | { readonly on: 'tick' }
   | IoEvent;
 
@@ -159,6 +165,9 @@ function handle(turn: Turn, event: PeerEvent): void {
     case 'bfd':
       if (peer.config.bfd === true && !peer.left) onBfd(turn, event.says);
       break;
+    case 'neighbor':
+      onNeighbor(turn, event.neighbor);
+      break;
     case 'tick':
       expire(turn);
       break;
@@ -215,14 +224,19 @@ function stateOf({ session, inbound, outbound }: PeerState): SessionState {
 const RANK: readonly SessionState[] = ['Idle', 'Active', 'Connect', 'OpenSent', 'OpenConfirm', 'Established'];
 
 /** No session, none at hand either: a dial then would only collide with what the peer has just confirmed. */
-function mayDial({ left, session, inbound }: PeerState): boolean {
-  return !left && session === undefined && inbound?.fsm.is !== 'OpenConfirm';
+function mayDial(peer: PeerState): boolean {
+  const { left, session, inbound } = peer;
+  return !left && session === undefined && inbound?.fsm.is !== 'OpenConfirm' && remoteOf(peer) !== undefined;
 }
 
 /** Our own side as it should be: dialling, or waiting for the peer when passive, exactly while it may. */
 function settle(turn: Turn): void {
   const { peer, tick } = turn;
   const { outbound } = peer;
+  if (adopt(peer)) {
+    stopAll(turn, RECONFIGURED, 'another router is on the link');
+    startAnew(turn);
+  }
   if (mayDial(peer)) {
     if (outbound.fsm.is !== 'Idle' || Math.max(peer.dialAt, bfdAllowsAt(peer)) > tick.now) return;
     const on = outbound.fsm.damped
@@ -332,17 +346,23 @@ function textOf({ code, call, text }: SystemError): string {
 }
 
 function configure(turn: Turn, config: PeerConfig): void {
-  const { peer, tick } = turn;
+  const { peer } = turn;
   const change = changeOf(peer.config, config);
   if (change === 'moved' || change === 'hard') {
     if (change === 'moved' && peer.session !== undefined) forsake(turn, peer.session);
     stopAll(turn, RECONFIGURED, 'the configuration has changed');
-    Object.assign(peer.backoff, { connects: 0, sessions: 0 });
-    peer.offer = 'full';
-    peer.dialAt = tick.now;
+    if (change === 'moved') Object.assign(peer, { neighbor: undefined, adopted: undefined });
+    startAnew(turn);
   } else if (change === 'direction' && peer.outbound.ends === undefined) halt(turn, peer.outbound);
   peer.config = config;
   if (config.bfd !== true) onBfd(turn, { is: 'unknown' });
+}
+
+/** As with a peer that was never spoken to. */
+function startAnew({ peer, tick }: Turn): void {
+  Object.assign(peer.backoff, { connects: 0, sessions: 0 });
+  peer.offer = 'full';
+  peer.dialAt = tick.now;
 }
 
 const RECONFIGURED = notification(CODE.cease, CEASE.otherConfigurationChange);

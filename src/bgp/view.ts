@@ -2,6 +2,7 @@
 // of the monotonic clock in ms; whoever shows them turns them into dates. Called by speaker.
 
 import type { Family, Ip, Prefix } from '../net/address.ts';
+import type { NoNeighbor } from '../net/neighbor.ts';
 import type { Path } from './attribute.ts';
 import type { BfdSays } from './bfd-client.ts';
 import { describeCapabilities } from './capability.ts';
@@ -9,11 +10,17 @@ import { ownAs, REDUCED } from './handshake.ts';
 import type { SessionState } from './peer.ts';
 import { type Connection, connectionsOf, type LastError, type PeerState } from './peer-state.ts';
 import { announcedRoutes, type Unadvertisable, unadvertisable } from './rib.ts';
+import { remoteOf } from './unnumbered.ts';
 import type { Route } from './update.ts';
 
 export interface PeerView {
   readonly name: string;
-  readonly address: Ip;
+  /** Undefined: the neighbor of its interface is not known yet. */
+  readonly address: Ip | undefined;
+  /** Where it is named by that. */
+  readonly interface: string | undefined;
+  /** Why it is not dialled: the neighbor is not known. */
+  readonly waitsFor: NoNeighbor | undefined;
   readonly port: number;
   /** The VRF or link that the session is bound to. */
   readonly device: string | undefined;
@@ -60,7 +67,9 @@ export function viewPeer(peer: PeerState, tables: boolean): PeerView {
   const { ends, ours, theirs } = connection ?? {};
   return {
     name: config.name,
-    address: config.address,
+    address: remoteOf(peer),
+    interface: config.interface,
+    waitsFor: waitsFor(peer),
     port: config.port,
     device: config.device,
     state: peer.state,
@@ -81,6 +90,12 @@ export function viewPeer(peer: PeerState, tables: boolean): PeerView {
     routes: config.keep ? (tables ? [...(session?.learned.table?.values() ?? [])] : []) : undefined,
     counters: countersOf(peer),
   };
+}
+
+function waitsFor(peer: PeerState): NoNeighbor | undefined {
+  const { config, neighbor } = peer;
+  if (config.interface === undefined || remoteOf(peer) !== undefined) return undefined;
+  return neighbor?.is === 'unknown' ? neighbor.because : 'noNeighborYet';
 }
 
 function bfdOf({ bfd }: PeerState, connection: Connection | undefined): PeerView['bfd'] {

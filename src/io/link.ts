@@ -7,10 +7,14 @@ import type { Link } from '../net/io.ts';
 
 type Interfaces = NodeJS.Dict<NetworkInterfaceInfo[]>;
 
-/** The interface that has the local address; undefined when none has it (any more). */
-export function linkOf(local: Ip, interfaces: Interfaces = networkInterfaces()): Link | undefined {
+/**
+ * The interface that has the local address; undefined when none has it (any more). `device`: the one that the socket is
+ * bound to, for interfaces of one MAC have one link-local address too.
+ */
+export function linkOf(local: Ip, interfaces: Interfaces = networkInterfaces(), device?: string): Link | undefined {
   const loopback = isLoopback(local);
-  for (const [name, infos = []] of Object.entries(interfaces)) {
+  const bound = ([name]: readonly [string, unknown]) => Number(name === device);
+  for (const [name, infos = []] of Object.entries(interfaces).sort((a, b) => bound(b) - bound(a))) {
     const addresses = infos.flatMap(({ address }) => parseIp(address.replace(/%.*$/, '')) ?? []);
     if (!(loopback ? infos.some((info) => info.internal) : addresses.includes(local))) continue;
     const global = addresses.filter((ip) => !isLinkLocal(ip) && !isLoopback(ip));

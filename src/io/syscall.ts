@@ -14,12 +14,14 @@ const AF_INET = 2;
 const AF_INET6 = 10;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
+const SOCK_RAW = 3;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const IPPROTO_IP = 0;
 const IPPROTO_TCP = 6;
 const IPPROTO_IPV6 = 41;
+const IPPROTO_ICMPV6 = 58;
 /** struct tcp_md5sig: sockaddr_storage 128, flags 1, prefix length 1, key length 2, interface 4, key 80. */
 const TCP_MD5SIG_SIZE = 216;
 const MD5_KEY_MOST = 80;
@@ -41,8 +43,10 @@ const OPTIONS = {
   MINTTL: { ipv4: [IPPROTO_IP, 21], ipv6: [IPPROTO_IPV6, 73] },
   RECVTTL: { ipv4: [IPPROTO_IP, 12], ipv6: [IPPROTO_IPV6, 51] },
   PKTINFO: { ipv4: [IPPROTO_IP, 8], ipv6: [IPPROTO_IPV6, 49] },
+  IPV6_MULTICAST_LOOP: { ipv4: undefined, ipv6: [IPPROTO_IPV6, 19] },
   IPV6_JOIN_GROUP: { ipv4: undefined, ipv6: [IPPROTO_IPV6, 20] },
   IPV6_LEAVE_GROUP: { ipv4: undefined, ipv6: [IPPROTO_IPV6, 21] },
+  ICMP6_FILTER: { ipv4: undefined, ipv6: [IPPROTO_ICMPV6, 1] },
 } as const;
 
 export type OptionName = keyof typeof OPTIONS;
@@ -59,6 +63,7 @@ const HINTS: readonly (readonly [call: string, code: string, hint: string])[] = 
   ['SO_BINDTODEVICE', 'EPERM', 'binding to a device needs CAP_NET_RAW'],
   ['MINTTL', 'ENOPROTOOPT', 'this kernel cannot check a minimum TTL'],
   ['socket(AF_PACKET)', 'EPERM', 'ARP and Neighbor Discovery need CAP_NET_RAW; BGP and BFD go on without'],
+  ['socket(ICMPv6)', 'EPERM', 'Router Advertisements need CAP_NET_RAW: peers by interface are not found without'],
   ['socket(AF_NETLINK)', 'EAFNOSUPPORT', 'a sandbox forbids netlink: interfaces cannot be watched'],
   ['IPV6_JOIN_GROUP', 'ENODEV', 'IPv6 is switched off on this interface'],
   ['sendmsg', 'EPERM', 'a firewall rule of this node drops it'],
@@ -103,11 +108,13 @@ export function failed(name: string, about = '', errno = koffi.errno()): SystemC
   return new SystemCallError(errorOf(name, errno, about));
 }
 
-/** A new socket of the family, non-blocking, closed on exec. The caller owns the descriptor. */
-export function openSocket(family: 'ipv4' | 'ipv6', kind: 'tcp' | 'udp' = 'tcp'): number {
-  const type = (kind === 'tcp' ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC;
-  const fd = call.socket(family === 'ipv4' ? AF_INET : AF_INET6, type, 0);
-  if (fd < 0) throw failed('socket');
+const KINDS = { tcp: SOCK_STREAM, udp: SOCK_DGRAM, icmp: SOCK_RAW } as const;
+
+/** A new socket of the family, non-blocking, closed on exec; `icmp`: a raw one of ICMPv6. The caller owns the descriptor. */
+export function openSocket(family: 'ipv4' | 'ipv6', kind: keyof typeof KINDS = 'tcp'): number {
+  const type = KINDS[kind] | SOCK_NONBLOCK | SOCK_CLOEXEC;
+  const fd = call.socket(family === 'ipv4' ? AF_INET : AF_INET6, type, kind === 'icmp' ? IPPROTO_ICMPV6 : 0);
+  if (fd < 0) throw failed(kind === 'icmp' ? 'socket(ICMPv6)' : 'socket');
   return fd;
 }
 

@@ -34,6 +34,8 @@ interface Connection {
   readonly id: ConnectionId;
   readonly socket: Socket;
   readonly remote: SocketAddress;
+  /** That it is bound to. */
+  readonly device: string | undefined;
   is: 'connecting' | 'open' | 'closing';
   /** Octets read in this turn. */
   read: number;
@@ -124,7 +126,7 @@ export class Tcp {
       this.#ports.emit({ on: 'tcp-closed', connection: id, why: { because: 'failed', error: fault.error } });
       return;
     }
-    const connection = this.#watch(id, socket, to, 'connecting');
+    const connection = this.#watch(id, socket, to, options.device, 'connecting');
     // An adopted descriptor has no 'connect' event: a write of nothing is answered once the handshake is over.
     socket.write(Buffer.alloc(0), (fault) => {
       if (!fault) this.#opened(connection);
@@ -146,8 +148,8 @@ export class Tcp {
     const local = { address: localAddress(socket) ?? at.address, port: socket.localPort ?? at.port };
     const id = `${local.address}:${local.port}#${++this.#accepted}`;
     const from = { address: remote, port: socket.remotePort ?? 0 };
-    this.#watch(id, socket, from, 'open');
-    const link = linkOf(local.address);
+    this.#watch(id, socket, from, options.device, 'open');
+    const link = linkOf(local.address, undefined, options.device);
     this.#ports.emit({
       on: 'tcp-accepted',
       connection: id,
@@ -158,8 +160,14 @@ export class Tcp {
     });
   }
 
-  #watch(id: ConnectionId, socket: Socket, remote: SocketAddress, is: 'connecting' | 'open'): Connection {
-    const connection: Connection = { id, socket, remote, is, read: 0, taken: 0 };
+  #watch(
+    id: ConnectionId,
+    socket: Socket,
+    remote: SocketAddress,
+    device: string | undefined,
+    is: 'connecting' | 'open',
+  ): Connection {
+    const connection: Connection = { id, socket, remote, device, is, read: 0, taken: 0 };
     this.#connections.set(id, connection);
     socket.on('data', (bytes: Buffer) => this.#data(connection, bytes));
     socket.on('end', () => {
@@ -179,12 +187,12 @@ export class Tcp {
   }
 
   #opened(connection: Connection): void {
-    const { id, socket, remote } = connection;
+    const { id, socket, remote, device } = connection;
     if (connection.is !== 'connecting') return;
     const address = localAddress(socket);
     if (address === undefined) return;
     connection.is = 'open';
-    const link = linkOf(address);
+    const link = linkOf(address, undefined, device);
     this.#ports.emit({
       on: 'tcp-opened',
       connection: id,

@@ -5,6 +5,7 @@ import type { SessionReport } from '../bfd/session.ts';
 import type { OwnerReport } from '../l2/event.ts';
 import type { Ip } from '../net/address.ts';
 import type { SystemError } from '../net/io.ts';
+import type { Neighbor } from '../net/neighbor.ts';
 import type { FailedEffect, PacketEffect, PacketEvent, SocketName } from '../net/packet-io.ts';
 import type { LinksWanted } from './wanted.ts';
 
@@ -33,6 +34,8 @@ export type LinksReport =
   | { readonly report: 'bfd-moved'; readonly session: string; readonly wasUp: boolean }
   /** It waits for a link, an address or a VRF device that is not there; undefined: no longer. */
   | { readonly report: 'bfd-waiting'; readonly session: string; readonly for?: Waiting }
+  /** Who is at the other end of a link that was asked for, or why that is not known. */
+  | { readonly report: 'neighbor'; readonly link: string; readonly neighbor: Neighbor }
   /** Of the segment over this interface. */
   | (Exclude<OwnerReport, { readonly report: 'left' }> & { readonly segment: string })
   /** On which interfaces these addresses are answered now; on none: empty. Those that are not named did not change. */
@@ -54,4 +57,4 @@ export type LinksReport =
   | { readonly report: 'left' };
 
 /** What does not work when a socket does not. */
-export type SocketUse = 'bfd' | 'bfd-echo' | 'speakers' | 'layer2';
+export type SocketUse = 'bfd' | 'bfd-echo' | 'speakers' | 'layer2' | 'neighbors';

@@ -1,5 +1,5 @@
 // The sockets that the parts of `links` need: opened when the first of them asks, opened again when one broke. Called by
-// `peers`, `lan` and `speakers`. What is sent to a socket that is not open is lost, as on any wire.
+// `peers`, `neighbors`, `lan` and `speakers`. What is sent to a socket that is not open is lost, as on any wire.
 
 import type { SystemError } from '../net/io.ts';
 import type { Tick } from '../net/machine.ts';
@@ -10,8 +10,12 @@ import type { Effects, SocketUse } from './report.ts';
 const RETRY_MS = 1_000;
 const LONGEST_RETRY_MS = 30_000;
 
-/** A UDP socket, or the ARP and NDP frames of a link, or those of BFD's echoes there. */
-export type SocketKind = { readonly udp: UdpOptions } | { readonly framesOf: string } | { readonly echoesOf: string };
+/** A UDP socket, or the ARP and NDP frames of a link, or those of BFD's echoes there, or what routers say there. */
+export type SocketKind =
+  | { readonly udp: UdpOptions }
+  | { readonly framesOf: string }
+  | { readonly echoesOf: string }
+  | { readonly routersOf: string };
 
 export interface Socket {
   readonly name: SocketName;
@@ -65,7 +69,8 @@ export function closeSocket(sockets: Sockets, name: SocketName, effects: Effects
   const { kind } = socket;
   if ('udp' in kind) effects.push({ do: 'udp-close', socket: name });
   else if ('framesOf' in kind) effects.push({ do: 'frames-close', link: kind.framesOf });
-  else effects.push({ do: 'echo-close', link: kind.echoesOf });
+  else if ('echoesOf' in kind) effects.push({ do: 'echo-close', link: kind.echoesOf });
+  else effects.push({ do: 'icmp-close', link: kind.routersOf });
 }
 
 export function onSocket(
@@ -128,5 +133,6 @@ export function renew(sockets: Sockets, links: ReadonlySet<string>, effects: Eff
 function ask({ name, kind }: Socket, effects: Effects): void {
   if ('udp' in kind) effects.push({ do: 'udp-open', socket: name, options: kind.udp });
   else if ('framesOf' in kind) effects.push({ do: 'frames-open', link: kind.framesOf });
-  else effects.push({ do: 'echo-open', link: kind.echoesOf });
+  else if ('echoesOf' in kind) effects.push({ do: 'echo-open', link: kind.echoesOf });
+  else effects.push({ do: 'icmp-open', link: kind.routersOf });
 }

@@ -9,6 +9,8 @@ import type { Row, Station } from '../l2/statement.ts';
 import type { Ip } from '../net/address.ts';
 import { OFF } from '../net/machine.ts';
 import type { FailedEffect, LinkState } from '../net/packet-io.ts';
+import type { Neighbors } from './neighbors.ts';
+import { createNeighbors } from './neighbors.ts';
 import type { Peers } from './peer-session.ts';
 import { createPeers } from './peers.ts';
 import type { Keys } from './secrets.ts';
@@ -27,6 +29,7 @@ export interface Links {
   vips: ReadonlySet<Ip>;
   readonly sockets: Sockets;
   readonly peers: Peers;
+  readonly neighbors: Neighbors;
   readonly lans: Map<string, Lan>;
   readonly keys: Keys;
   /** Where addresses are answered, and those for which that changed in this step. */
@@ -116,7 +119,14 @@ const NOTHING: LinksWanted = { sessions: new Map() };
 export function createLinks(incarnation: number): Links {
   return {
     ...{ incarnation, links: [], wanted: NOTHING, vips: new Set(), sockets: createSockets(), peers: createPeers() },
-    ...{ lans: new Map(), keys: noKeys(), answers: new Map(), changed: new Set(), saidOwn: new Set() },
+    ...{
+      neighbors: createNeighbors(),
+      lans: new Map(),
+      keys: noKeys(),
+      answers: new Map(),
+      changed: new Set(),
+      saidOwn: new Set(),
+    },
     ...{ saidLinks: '', drops: {}, strangers: { since: -OFF, count: 0 }, failures: new Map() },
     ...{ layer2Ends: false, leaving: false, leaveBy: OFF, dueAt: OFF },
   };

@@ -18,6 +18,10 @@ export interface LinksView {
   readonly sessions: readonly PeerSessionView[];
   /** Of BFD packets that are no session's, by reason. */
   readonly bfdDrops: Readonly<Record<string, number>>;
+  /** Of the links where the neighbor is looked for. */
+  readonly neighbors: readonly { readonly link: string; readonly address?: Ip; readonly heardAtMs?: number }[];
+  /** Of Router Solicitations and Advertisements that were ignored, by reason. */
+  readonly neighborDrops: Readonly<Record<string, number>>;
   readonly lans: readonly LanView[];
   /** On which interfaces an address is answered now. */
   readonly answers: Readonly<Record<Ip, readonly string[]>>;
@@ -56,7 +60,10 @@ export interface LanView {
   readonly speakers: readonly SessionView[];
 }
 
-export function viewLinks({ peers, lans, answers, drops, failures, sockets }: Links, now: number): LinksView {
+export function viewLinks(
+  { peers, neighbors, lans, answers, drops, failures, sockets }: Links,
+  now: number,
+): LinksView {
   return {
     sessions: [...peers.byName.values()].map(({ name, wanted, running, waiting, damping }) => {
       const { hops, remote, local, link } = running?.path ?? wanted ?? {};
@@ -72,6 +79,10 @@ export function viewLinks({ peers, lans, answers, drops, failures, sockets }: Li
       };
     }),
     bfdDrops: peers.drops,
+    neighbors: [...neighbors.byLink.values()].map(({ link, address, heardAt }) => ({
+      ...{ link, ...(address !== undefined && { address }), ...(heardAt !== -OFF && { heardAtMs: heardAt }) },
+    })),
+    neighborDrops: neighbors.drops,
     lans: [...lans.values()].map((lan) => viewLan(lan, isOpen(sockets, lan.link), now)),
     answers: Object.fromEntries([...answers].map(([ip, where]) => [ip, [...where].sort()])),
     speakerDrops: drops,

@@ -8,6 +8,8 @@ import type { Ip } from '../net/address.ts';
 export interface LinksWanted {
   /** BFD sessions for BGP peers, by the peer's name. */
   readonly sessions: ReadonlyMap<string, BfdWanted>;
+  /** Links on which the neighbor is to be found. Absent: none. */
+  readonly neighbors?: readonly string[];
   /** Absent: no layer 2 on this node. */
   readonly layer2?: Layer2Wanted;
 }

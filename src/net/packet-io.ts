@@ -13,6 +13,11 @@ export function echoSocket(link: string): SocketName {
   return `echo/${link}`;
 }
 
+/** What routers say on a link. */
+export function icmpSocket(link: string): SocketName {
+  return `icmp/${link}`;
+}
+
 export interface UdpOptions {
   readonly family: 'ipv4' | 'ipv6';
   /** `dynamic`: one of 49152-65535 (RFC 5881 §4). */
@@ -49,6 +54,16 @@ export type PacketEffect =
    * echoes, which no UDP socket gets (RFC 5881 §4). Answered by `socket`, named by `echoSocket`.
    */
   | { readonly do: 'echo-open' | 'echo-close'; readonly link: string }
+  /** Router Solicitations and Advertisements of this link, and no other ICMPv6. Answered by `socket`, named by `icmpSocket`. */
+  | { readonly do: 'icmp-open' | 'icmp-close'; readonly link: string }
+  /** With hop limit 255 and the checksum that is due. */
+  | {
+      readonly do: 'icmp-send';
+      readonly link: string;
+      readonly to: Ip;
+      readonly source: Ip;
+      readonly bytes: Uint8Array;
+    }
   /** A whole Ethernet frame, by the socket that is open for such. */
   | { readonly do: 'frame-send'; readonly link: string; readonly bytes: Uint8Array }
   /** Multicast groups of IPv6, by the kernel (MLD). */
@@ -67,6 +82,14 @@ export type PacketEvent =
       readonly bytes: Uint8Array;
     }
   | { readonly on: 'frame'; readonly link: string; readonly bytes: Uint8Array }
+  /** An ICMPv6 message whose checksum is right. */
+  | {
+      readonly on: 'icmp';
+      readonly link: string;
+      readonly from: Ip;
+      readonly hopLimit: number;
+      readonly bytes: Uint8Array;
+    }
   /** Opened (no `error`), refused, or broken later: with its link gone, for one. What has an error is closed. */
   | { readonly on: 'socket'; readonly socket: SocketName; readonly error?: SystemError }
   /** The kernel refused this one effect; its socket goes on. `about`: the socket's name; of groups, the link's. */
@@ -78,7 +101,7 @@ export type PacketEvent =
     };
 
 /** `links`: they could not be read. */
-export type FailedEffect = 'udp-send' | 'frame-send' | 'group-join' | 'group-leave' | 'links';
+export type FailedEffect = 'udp-send' | 'frame-send' | 'icmp-send' | 'group-join' | 'group-leave' | 'links';
 
 export interface LinkState {
   readonly name: string;

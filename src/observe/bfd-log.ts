@@ -18,6 +18,12 @@ export function lineOfBfdReport(report: LinksReport, reason: string): Line | und
       if (report.for === undefined) return { level: 'info', msg: 'BFD session can run', fields: who };
       return { level: 'warn', msg: 'BFD session cannot run', fields: { ...who, error: WAITING[report.for] } };
     }
+    case 'neighbor': {
+      const { link, neighbor } = report;
+      const fields = { event: 'neighbor', interface: link };
+      if (neighbor.is === 'unknown') return undefined;
+      return { level: 'info', msg: 'a router is at the other end', fields: { ...fields, address: neighbor.address } };
+    }
     case 'socket': {
       const { socket, use, error } = report;
       const fields = { op: 'socket', socket, use };
@@ -62,4 +68,5 @@ const USES: Readonly<Record<SocketUse, string>> = {
   'bfd-echo': "BFD's echo",
   speakers: 'talking to the other speakers',
   layer2: 'layer 2',
+  neighbors: 'finding the neighbor of an interface',
 };

@@ -19,8 +19,8 @@ function besides({ peers, links }: Observed): readonly Beside[] {
 }
 
 function labelsOf({ peer }: Beside, { vrf: otherwise }: Observed): Readonly<Record<string, string>> {
-  const vrf = peer.device ?? otherwise;
-  return { peer: peer.address, ...(vrf !== undefined && { vrf }) };
+  const vrf = (peer.interface === undefined ? peer.device : undefined) ?? otherwise;
+  return { peer: peer.interface ?? peer.address ?? '', ...(vrf !== undefined && { vrf }) };
 }
 
 function ofSessions(

@@ -16,7 +16,7 @@ export function bfdJson({ bfd, address }: PeerView, view: PeerSessionView | unde
     state: session?.state ?? 'Down',
     since: session === undefined ? null : dates(session.sinceMs),
     diagnostic: session?.diagnostic ?? '',
-    ...{ hops: hops ?? null, remoteAddress: address, localAddress: local ?? null, link: link ?? null },
+    ...{ hops: hops ?? null, remoteAddress: address ?? '', localAddress: local ?? null, link: link ?? null },
     waiting: waiting === undefined ? '' : WAITING[waiting],
     failuresOfLastMinute: view?.failures ?? 0,
     heldUntil: heldUntilMs === undefined ? null : dates(heldUntilMs),

@@ -3,6 +3,7 @@
 
 import { describeNotification } from '../bgp/notification.ts';
 import type { PeerConfig } from '../bgp/peer.ts';
+import type { Ip } from '../net/address.ts';
 import type { SocketAddress } from '../net/io.ts';
 import { differences } from '../net/revised-map.ts';
 import type { Allocation, AllocationEvent, Allocations } from '../plan/allocate.ts';
@@ -18,10 +19,17 @@ export interface Line {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
-/** `192.0.2.1:179`, `[2001:db8::1]:179`: how peers are called in logs and metrics. */
-export function peerLabel({ address, port }: SocketAddress): string {
+/** `192.0.2.1:179`, `[2001:db8::1]:179`, `eth0`: how peers are called in logs and metrics. */
+export function peerLabel({ address, interface: link, port }: Labelled): string {
+  if (link !== undefined || address === undefined) return link ?? '';
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
+
+/** An address and port, or a peer that is known by its interface: it keeps its name whoever is there. */
+type Labelled = Pick<SocketAddress, 'port'> & {
+  readonly address?: Ip | undefined;
+  readonly interface?: string | undefined;
+};
 
 /** The line for a report of the speaker; undefined for what is only counted. */
 export function lineOfReport(

@@ -62,7 +62,7 @@ const one = (value: number): readonly Sample[] => [{ labels: {}, value }];
 type Kind = Row<unknown>['type'];
 
 function labelsOf(peer: PeerView, { vrf: otherwise }: Observed): Sample['labels'] {
-  const vrf = peer.device ?? otherwise;
+  const vrf = (peer.interface === undefined ? peer.device : undefined) ?? otherwise;
   return { peer: peerLabel(peer), ...(vrf !== undefined && { vrf }) };
 }
 
@@ -177,7 +177,10 @@ export const BGP_METRICS: readonly Row<Observed>[] = [
     type: 'gauge',
     labels: ['reason'],
     help: 'Peers of this node that are not served',
-    read: ({ plan }) => countBy(plan?.notServed ?? [], ({ because }) => because, 'reason'),
+    read: ({ plan, peers }) => {
+      const waiting = peers.flatMap(({ waitsFor }) => (waitsFor === undefined ? [] : [{ because: waitsFor }]));
+      return countBy([...(plan?.notServed ?? []), ...waiting], ({ because }) => because, 'reason');
+    },
   },
   {
     name: 'fairway_bgp_listening',

@@ -28,7 +28,8 @@ export function peerJson(peer: PeerView, dates: Dates, bfd: object | null = null
   const routes = peer.routes;
   return {
     name,
-    address,
+    address: address ?? '',
+    ...(peer.interface !== undefined && { interface: peer.interface }),
     port,
     state,
     since: dates(peer.since),

@@ -7,7 +7,9 @@ import { familyOf, type Ip } from '../net/address.ts';
 export interface BfdSession {
   /** `nearest`: a single one where the router is on a subnet of the node, else several. */
   readonly hops: 'single' | 'multi' | 'nearest';
-  readonly remote: Ip;
+  /** Absent: the neighbor of `link`. */
+  readonly remote?: Ip;
+  readonly link?: string;
   readonly local?: Ip;
   /** The VRF device. */
   readonly vrf?: string;
@@ -23,11 +25,13 @@ export function bfdSessions(
   const names = new Set(served.map(({ name }) => name));
   const sessions = new Map<string, BfdSession>();
   for (const peer of config.peers) {
-    const { name, address, source, vrf, bfdProfile } = peer;
+    const { name, address, interface: link, source, vrf, bfdProfile } = peer;
     const profile = bfdProfile === undefined ? undefined : profiles.get(bfdProfile);
-    if (profile === undefined || address === undefined || !names.has(name)) continue;
+    if (profile === undefined || !names.has(name)) continue;
     sessions.set(name, {
-      ...{ hops: hopsTo(peer), remote: address, profile },
+      ...{ hops: link === undefined ? hopsTo(peer) : 'single', profile },
+      ...(address !== undefined && { remote: address }),
+      ...(link !== undefined && { link }),
       ...(source !== undefined && { local: source }),
       ...(vrf !== undefined && { vrf }),
     });
@@ -37,7 +41,7 @@ export function bfdSessions(
 
 /** No echo over several hops (RFC 5883 §3), nor with IPv6, where FRR has none. */
 export function mayEcho({ hops, remote, profile }: Pick<BfdSession, 'hops' | 'remote' | 'profile'>): boolean {
-  return profile.echoMode && hops !== 'multi' && familyOf(remote) === 'ipv4';
+  return profile.echoMode && hops !== 'multi' && remote !== undefined && familyOf(remote) === 'ipv4';
 }
 
 /** FRR's rule: several where eBGP has more than one hop, and where an iBGP router is on no subnet of ours. */

@@ -15,9 +15,7 @@ const CONNECT_RETRY_MS = 120_000;
 /** A peer of this node with which no session is held. */
 export interface NotServed {
   readonly peer: string;
-  readonly because:
-    | 'notYetSupported'
-    /** eBGP without multihop to an address that is on no subnet of the node, where FRR would not dial either. */
+  readonly because: /** eBGP without multihop to an address that is on no subnet of the node, where FRR would not dial either. */
     | 'peerNotConnected'
     /** What MetalLB told frr-k8s still stands: two speakers would announce the same from one node. */
     | 'frrK8sStillAnnounces';
@@ -37,22 +35,18 @@ export function peersOf(
   for (const peer of mine) {
     const refusal = refuse(peer, surroundings);
     if (refusal !== undefined) notServed.push({ peer: peer.name, ...refusal });
-    else if (peer.address !== undefined) peers.push(sessionOf(peer, peer.address, fallbackRouterId));
+    else peers.push(sessionOf(peer, fallbackRouterId));
   }
   return { peers, notServed };
 }
 
 function refuse(peer: Peer, { connected, frrK8s }: Surroundings): Omit<NotServed, 'peer'> | undefined {
-  const { address, interface: link } = peer;
-  if (address === undefined) {
-    const text = `peering over interface ${link} without an address is not served yet`;
-    return { because: 'notYetSupported', text };
-  }
+  const { address } = peer;
   if (frrK8s !== undefined) {
     const text = `frr-k8s still announces for MetalLB from this node; to hand over: ${frrK8s}`;
     return { because: 'frrK8sStillAnnounces', text };
   }
-  if (connected === undefined || !mustBeConnected(peer, address)) return undefined;
+  if (connected === undefined || address === undefined || !mustBeConnected(peer, address)) return undefined;
   if (connected.some((subnet) => inRange(address, rangeOfPrefix(subnet)))) return undefined;
   const text = `${address} is on no subnet of this node: an eBGP session to it needs ebgpMultiHop`;
   return { because: 'peerNotConnected', text };
@@ -70,12 +64,26 @@ export function routerIdOfName(name: string): Ip {
   return ipFromBytes(Uint8Array.of(crc, crc >>> 8, crc >>> 16, crc >>> 24));
 }
 
-function sessionOf(peer: Peer, address: Ip, fallbackRouterId: Ip): PeerConfig {
-  const { bfdProfile, routerId, source, vrf, password, ttlSecurity, prefixLimit, localAsn } = peer;
-  const families: readonly Family[] = peer.dualStack ? ['ipv4', 'ipv6'] : [familyOf(address)];
+function sessionOf(peer: Peer, fallbackRouterId: Ip): PeerConfig {
+  const {
+    address,
+    interface: link,
+    bfdProfile,
+    routerId,
+    source,
+    vrf,
+    password,
+    ttlSecurity,
+    prefixLimit,
+    localAsn,
+  } = peer;
+  const families: readonly Family[] = address === undefined || peer.dualStack ? ['ipv4', 'ipv6'] : [familyOf(address)];
+  // a link-local address is one of a link, and of a VRF by that
+  const device = link ?? vrf;
   return {
     name: peer.name,
-    address,
+    ...(address !== undefined && { address }),
+    ...(link !== undefined && { interface: link }),
     port: peer.port,
     localAs: peer.myAsn,
     remoteAs: peer.remote,
@@ -92,7 +100,7 @@ function sessionOf(peer: Peer, address: Ip, fallbackRouterId: Ip): PeerConfig {
     ...(localAsn !== undefined && { shownAs: localAsn }),
     ...(routerId !== undefined && { routerId }),
     ...(source !== undefined && { source }),
-    ...(vrf !== undefined && { device: vrf }),
+    ...(device !== undefined && { device }),
     ...(password !== undefined && { md5: password }),
     ...(ttlSecurity !== undefined && { ttlSecurity }),
     ...(prefixLimit !== undefined && { prefixLimit }),

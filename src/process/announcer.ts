@@ -78,12 +78,14 @@ export class Announcer {
       'do' in effect ? this.#tcp.carry(effect) : this.#report(effect),
     );
     this.packets = new PacketHalf({
+      neighbor: (link, neighbor) => this.#handle({ on: 'neighbor', link, neighbor }),
       path: (peer, says) => this.#handle({ on: 'bfd', peer, says }),
       report: (report) => {
         this.#tellOfBfd(report);
         heard(report);
       },
-      failed: (error) => log.error({ op: 'packets', error }, 'neither BFD nor layer 2 can be served'),
+      failed: (error) =>
+        log.error({ op: 'packets', error }, 'neither BFD nor layer 2 nor peers by interface can be served'),
     });
   }
 
@@ -106,6 +108,8 @@ export class Announcer {
     // nothing is dialled or accepted before a first configuration (RFC 4724 §4.1: nor any End-of-RIB sent)
     if (now.configuration.config !== undefined) {
       if (now.plan !== before?.plan) this.#handle({ on: 'plan', plan: now.plan, listen: this.#listen });
+      const links = now.plan.peers.flatMap(({ interface: link }) => link ?? []);
+      this.packets.wantNeighbors([...new Set(links)].sort());
       this.packets.wantSessions(now.plan.bfd);
     }
     // routes go before words

@@ -8,7 +8,8 @@ import type { SessionParameters } from '../bfd/variables.ts';
 import type { BfdSays } from '../bgp/bfd-client.ts';
 import type { LinksReport } from '../links/report.ts';
 import type { BfdWanted } from '../links/wanted.ts';
-import { inRange, type Prefix, rangeOfPrefix } from '../net/address.ts';
+import { type Ip, inRange, type Prefix, rangeOfPrefix } from '../net/address.ts';
+import type { Neighbor } from '../net/neighbor.ts';
 import { type BfdSession, mayEcho } from '../plan/bfd.ts';
 
 /** RFC 5880 §6.8.3: the pace while a session is not up. */
@@ -16,27 +17,35 @@ const SLOW_TX_MS = 1_000;
 /** RFC 5881 §5. */
 const SINGLE_HOP_TTL = 255;
 
-/** By peer name. `subnets`: those that this node is on. */
+/** By peer name. `subnets`: those that this node is on; `neighbors`: by link; a session waits for its neighbor to be known. */
 export function bfdWanted(
   sessions: ReadonlyMap<string, BfdSession>,
   subnets: readonly Prefix[],
+  neighbors: ReadonlyMap<string, Neighbor> = new Map(),
 ): ReadonlyMap<string, BfdWanted> {
-  return new Map([...sessions].map(([peer, session]) => [peer, wantedOf(session, subnets)]));
+  const wanted = new Map<string, BfdWanted>();
+  for (const [peer, session] of sessions) {
+    const neighbor = neighbors.get(session.link ?? '');
+    const remote = session.remote ?? (neighbor?.is === 'known' ? neighbor.address : undefined);
+    if (remote !== undefined) wanted.set(peer, wantedOf(session, remote, subnets));
+  }
+  return wanted;
 }
 
-function wantedOf(session: BfdSession, subnets: readonly Prefix[]): BfdWanted {
-  const { remote, local, vrf } = session;
+function wantedOf(session: BfdSession, remote: Ip, subnets: readonly Prefix[]): BfdWanted {
+  const { local, link, vrf } = session;
   const isNear = () => subnets.some((subnet) => inRange(remote, rangeOfPrefix(subnet)));
   const hops = session.hops === 'nearest' ? (isNear() ? 'single' : 'multi') : session.hops;
   return {
     ...{ hops, remote, adminDown: false },
     ...(local !== undefined && { local }),
+    ...(link !== undefined && { link }),
     ...(vrf !== undefined && { vrf }),
-    parameters: parametersOf(session, hops),
+    parameters: parametersOf(session, remote, hops),
   };
 }
 
-function parametersOf({ profile, remote }: BfdSession, hops: BfdWanted['hops']): SessionParameters {
+function parametersOf({ profile }: BfdSession, remote: Ip, hops: BfdWanted['hops']): SessionParameters {
   const { authentication, echoIntervalMs } = profile;
   const keys = authentication === undefined ? [] : [keyOf(authentication)];
   const echoes = mayEcho({ hops, remote, profile });

@@ -8,6 +8,7 @@ import { PacketThread, threadEntry } from '../io/packet-thread.ts';
 import type { Layer2Wanted, LinksWanted } from '../links/wanted.ts';
 import type { LinksReport, LinksView } from '../links.ts';
 import type { Prefix } from '../net/address.ts';
+import type { Neighbor } from '../net/neighbor.ts';
 import type { BfdSession } from '../plan/bfd.ts';
 import { bfdSays, bfdWanted } from './bfd.ts';
 
@@ -24,6 +25,8 @@ type Thread = Pick<PacketThread<LinksWanted, LinksReport, LinksView>, 'want' | '
 export interface PacketHalfOptions {
   /** What BFD says of the path to a peer. */
   readonly path: (peer: string, says: BfdSays) => void;
+  /** Who is at the other end of a link that `wantNeighbors` named. */
+  readonly neighbor?: (link: string, neighbor: Neighbor) => void;
   /** Every report, in order. */
   readonly report: (report: LinksReport) => void;
   /** The thread cannot be had: nothing that needs it works. */
@@ -36,6 +39,9 @@ export class PacketHalf {
   readonly #options: PacketHalfOptions;
   #sessions: ReadonlyMap<string, BfdSession> = new Map();
   #layer2: Layer2Wanted | undefined;
+  /** Links whose neighbor is wanted, and what is known of it. */
+  #links: readonly string[] = [];
+  readonly #neighbors = new Map<string, Neighbor>();
   #thread: Thread | undefined;
   /** What the thread was told last. */
   #posted: LinksWanted | undefined;
@@ -65,6 +71,14 @@ export class PacketHalf {
   wantSessions(sessions: ReadonlyMap<string, BfdSession>): void {
     if (sessions === this.#sessions) return;
     this.#sessions = sessions;
+    this.#want();
+  }
+
+  /** On these links the neighbor is to be found, for peers that are named by them. */
+  wantNeighbors(links: readonly string[]): void {
+    if (JSON.stringify(links) === JSON.stringify(this.#links)) return;
+    this.#links = links;
+    for (const link of this.#neighbors.keys()) if (!links.includes(link)) this.#neighbors.delete(link);
     this.#want();
   }
 
@@ -116,9 +130,13 @@ export class PacketHalf {
   #want(): void {
     if (this.#isLeaving) return;
     const subnets = this.#options.subnets ?? connectedSubnets;
-    const sessions = bfdWanted(this.#sessions, subnets());
-    const wanted: LinksWanted = { sessions, ...(this.#layer2 !== undefined && { layer2: this.#layer2 }) };
-    if (this.#thread === undefined && (sessions.size > 0 || wanted.layer2 !== undefined)) this.#begin();
+    const sessions = bfdWanted(this.#sessions, subnets(), this.#neighbors);
+    const links = this.#links;
+    const wanted: LinksWanted = {
+      ...{ sessions, ...(links.length > 0 && { neighbors: links }) },
+      ...(this.#layer2 !== undefined && { layer2: this.#layer2 }),
+    };
+    if (this.#thread === undefined && (sessions.size + links.length > 0 || wanted.layer2 !== undefined)) this.#begin();
     this.#look([...this.#sessions.values()].some(({ hops }) => hops === 'nearest'));
     // a configuration that is read again comes to the same for the most part, and ten thousand addresses are long to copy
     if (this.#thread === undefined || isDeepStrictEqual(wanted, this.#posted)) return;
@@ -154,6 +172,11 @@ export class PacketHalf {
     const says = bfdSays(report);
     if (says !== undefined && 'session' in report && this.#sessions.has(report.session))
       this.#options.path(report.session, says);
+    if (report.report === 'neighbor' && this.#links.includes(report.link)) {
+      this.#neighbors.set(report.link, report.neighbor);
+      this.#options.neighbor?.(report.link, report.neighbor);
+      if ([...this.#sessions.values()].some(({ link }) => link === report.link)) this.#want();
+    }
     this.#options.report(report);
     if (report.report === 'left') this.#left?.();
   }

@@ -12,6 +12,7 @@ const OTHER: {
   readonly [Field in keyof Required<PeerConfig>]: readonly [value: Required<PeerConfig>[Field], resets: boolean];
 } = {
   name: ['other', false],
+  interface: ['eth1', true],
   address: ['192.0.2.2' as Ip, true],
   port: [1179, true],
   localAs: [64_600, true],

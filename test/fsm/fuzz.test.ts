@@ -89,7 +89,7 @@ function run(seed: number): readonly [ups: number, updates: number] {
   };
   const ends = {
     local: { address: '192.0.2.10' as Ip, port: 1 },
-    remote: { address: CONFIG.address, port: 2 },
+    remote: { address: CONFIG.address ?? ('192.0.2.1' as Ip), port: 2 },
     link: LINK,
   };
   const some = (): string => chance.pick([...open.keys(), ...closing, 'nobody#1']);

@@ -15,7 +15,8 @@ const BINARIES = '/usr/lib/frr';
 function neighbourLines(peer: RouterPeer): string[] {
   const { address, holdTime = 90 } = peer;
   return [
-    `remote-as ${peer.as}`,
+    // an interface in place of an address: an unnumbered peer
+    `${/[.:]/.test(address) ? '' : 'interface '}remote-as ${peer.as}`,
     `timers ${Math.max(1, Math.floor(holdTime / 3))} ${holdTime}`,
     'timers connect 1',
     ...(peer.password === undefined ? [] : [`password ${peer.password}`]),

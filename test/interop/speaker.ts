@@ -44,6 +44,8 @@ export interface BfdState {
 export interface PeerState {
   readonly name: string;
   readonly address: string;
+  /** Of a peer that is named by it. */
+  readonly interface?: string;
   readonly state: string;
   readonly since: string;
   readonly holdTimeMs: number;

@@ -44,7 +44,16 @@ const LINKS: LinksView = {
     },
     { name: 'spine', remote: '192.0.2.2' as Ip, hops: 'single', failures: 0, waiting: 'link' },
   ],
-  ...{ bfdDrops: { 'no-session': 4 }, lans: [], answers: {}, speakerDrops: {}, failures: [], broken: [] },
+  ...{
+    bfdDrops: { 'no-session': 4 },
+    lans: [],
+    answers: {},
+    speakerDrops: {},
+    neighbors: [],
+    neighborDrops: {},
+    failures: [],
+    broken: [],
+  },
 };
 const peer = (name: string, address: string, more: object = {}) =>
   viewPeer(createPeer({ ...CONFIG, name, address: address as Ip, bfd: true, ...more }, 1, 0), false);

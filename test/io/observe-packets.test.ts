@@ -12,7 +12,7 @@ import { datesFrom } from '../../src/observe/state.ts';
 const dates = datesFrom(Date.UTC(2026, 0, 1));
 const error = { call: 'setsockopt', code: 'ENOBUFS', text: 'eth0: No buffer space available' };
 const LINKS: LinksView = {
-  ...{ sessions: [], bfdDrops: {}, lans: [], answers: {}, speakerDrops: {} },
+  ...{ sessions: [], bfdDrops: {}, lans: [], answers: {}, speakerDrops: {}, neighbors: [], neighborDrops: {} },
   failures: [
     { effect: 'udp-send', code: 'ENETUNREACH', count: 3 },
     { effect: 'group-join', code: 'ENOBUFS', count: 1 },

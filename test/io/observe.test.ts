@@ -161,9 +161,9 @@ describe('log lines', () => {
       ['warn', 'bfdProfile x is read but not served yet'],
     ]);
     expect([...linesOfPlan(after, after)]).toEqual([]);
-    const unserved = { peer: 'link', because: 'notYetSupported', text: 'interface' } as const;
+    const unserved = { peer: 'link', because: 'peerNotConnected', text: 'interface' } as const;
     expect([...linesOfPlan(before, { ...before, notServed: [unserved] })][0]?.fields).toMatchObject({
-      ...{ peerName: 'link', reason: 'notYetSupported' },
+      ...{ peerName: 'link', reason: 'peerNotConnected' },
     });
   });
 });

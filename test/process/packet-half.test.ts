@@ -22,7 +22,17 @@ const LAYER2: Layer2Wanted = {
   announcements: { framesPerSecond: 500, refreshMs: 60_000 },
 };
 const VIEW: LinksView = {
-  ...{ sessions: [], bfdDrops: {}, lans: [], answers: {}, speakerDrops: {}, failures: [], broken: [] },
+  ...{
+    sessions: [],
+    bfdDrops: {},
+    lans: [],
+    answers: {},
+    speakerDrops: {},
+    neighbors: [],
+    neighborDrops: {},
+    failures: [],
+    broken: [],
+  },
 };
 
 const STATE = {

@@ -6,11 +6,12 @@ import { constants } from 'node:os';
 import type { SystemError } from '../../net/io.ts';
 import { unreachable } from '../../net/machine.ts';
 import type { FailedEffect, PacketEffect, PacketEvent, SocketName } from '../../net/packet-io.ts';
-import { echoSocket } from '../../net/packet-io.ts';
+import { echoSocket, icmpSocket } from '../../net/packet-io.ts';
 import { errorOf, SystemCallError } from '../syscall.ts';
 import { Datagrams } from './datagram.ts';
 import { ECHO, FrameSocket, LAYER2, LinkGroups } from './frame-socket.ts';
 import type { LinkTable } from './link-table.ts';
+import { RouterSocket } from './router-socket.ts';
 import { UdpSocket } from './udp-socket.ts';
 
 /** One descriptor to poll, and what to do when it is ready. */
@@ -27,6 +28,8 @@ export class Sockets {
   readonly #datagrams = new Datagrams();
   readonly #udp = new Map<SocketName, UdpSocket>();
   readonly #frames = new Map<SocketName, FrameSocket>();
+  /** By the link. */
+  readonly #routers = new Map<string, RouterSocket>();
   readonly #groups = new Map<string, LinkGroups>();
   /** Changes whenever `readable` answers something else. */
   generation = 0;
@@ -47,6 +50,7 @@ export class Sockets {
     );
     return [
       ...udp.map(([name, socket]) => ({ fd: socket.fd, drain: () => this.#drainUdp(name, socket) })),
+      ...[...this.#routers.values()].map((socket) => ({ fd: socket.fd, drain: () => this.#drainRouters(socket) })),
       ...frames.filter(({ isUrgent }) => !isUrgent),
       ...frames.filter(({ isUrgent }) => isUrgent),
     ];
@@ -76,6 +80,17 @@ export class Sockets {
       case 'echo-close':
         this.#closeFrames(echoSocket(effect.link));
         break;
+      case 'icmp-open':
+        this.#open(icmpSocket(effect.link), () => this.#openRouters(effect.link));
+        break;
+      case 'icmp-close':
+        this.#closeRouters(effect.link);
+        break;
+      case 'icmp-send': {
+        const { link, to, source, bytes } = effect;
+        this.#try('icmp-send', link, () => this.#routers.get(link)?.send(this.#datagrams, to, source, bytes));
+        break;
+      }
       case 'frame-send':
         this.#try('frame-send', effect.link, () => this.#sendFrame(effect));
         break;
@@ -101,10 +116,12 @@ export class Sockets {
       if (isGone(options.device, index)) this.#broken(name, noLink(options.device), () => this.#closeUdp(name));
     for (const [name, { link, index }] of this.#frames)
       if (isGone(link, index)) this.#broken(name, noLink(link), () => this.#closeFrames(name));
+    for (const { link, index } of this.#routers.values())
+      if (isGone(link, index)) this.#broken(icmpSocket(link), noLink(link), () => this.#closeRouters(link));
   }
 
   close(): void {
-    for (const all of [this.#udp, this.#frames, this.#groups]) {
+    for (const all of [this.#udp, this.#frames, this.#routers, this.#groups]) {
       for (const socket of all.values()) socket.close();
       all.clear();
     }
@@ -138,6 +155,16 @@ export class Sockets {
   #openFrames(name: SocketName, link: string, types: typeof LAYER2): void {
     this.#closeFrames(name);
     this.#frames.set(name, new FrameSocket(link, this.#indexOf(link), types));
+  }
+
+  #openRouters(link: string): void {
+    this.#closeRouters(link);
+    this.#routers.set(link, new RouterSocket(link, this.#indexOf(link)));
+  }
+
+  #closeRouters(link: string): void {
+    this.#routers.get(link)?.close();
+    if (this.#routers.delete(link)) this.generation++;
   }
 
   #closeUdp(name: SocketName): void {
@@ -184,6 +211,15 @@ export class Sockets {
     );
   }
 
+  #drainRouters(socket: RouterSocket): void {
+    const { link } = socket;
+    this.#read(icmpSocket(link), () =>
+      socket.drain(this.#datagrams, ({ from, ttl, bytes }) =>
+        this.#emit({ on: 'icmp', link, from: from.address, hopLimit: ttl, bytes }),
+      ),
+    );
+  }
+
   #drainFrames(fd: number, name: SocketName, socket: FrameSocket): void {
     const { link } = socket;
     this.#read(name, () => socket.drain(fd, (bytes) => this.#emit({ on: 'frame', link, bytes })));
@@ -199,6 +235,7 @@ export class Sockets {
       this.#broken(name, fault.error, () => {
         this.#closeUdp(name);
         this.#closeFrames(name);
+        for (const { link } of this.#routers.values()) if (icmpSocket(link) === name) this.#closeRouters(link);
       });
     }
   }
