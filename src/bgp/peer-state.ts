@@ -161,6 +161,13 @@ export function forgetTcp(connection: Connection): void {
   Object.assign(connection, createConnection(initiator, fsm), { session });
 }
 
+/** It is dialled at once, as a peer that was never spoken to. */
+export function startAnew(peer: PeerState, now: number): void {
+  Object.assign(peer.backoff, { connects: 0, sessions: 0 });
+  peer.offer = 'full';
+  peer.dialAt = now;
+}
+
 /** All connections that are, or may be, in the world. */
 export function connectionsOf({ session, inbound, outbound }: PeerState): readonly Connection[] {
   return [session, inbound, outbound].filter((connection) => connection !== undefined);

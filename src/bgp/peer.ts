@@ -29,6 +29,7 @@ import {
   createConnection,
   forgetTcp,
   type PeerState,
+  startAnew,
   type Turn,
 } from './peer-state.ts';
 import { receive } from './receive.ts';
@@ -234,8 +235,8 @@ function settle(turn: Turn): void {
   const { peer, tick } = turn;
   const { outbound } = peer;
   if (adopt(peer)) {
-    stopAll(turn, RECONFIGURED, 'another router is on the link');
-    startAnew(turn);
+    stopAll(turn, RECONFIGURED, 'the neighbor of the interface is another one, or gone');
+    startAnew(peer, tick.now);
   }
   if (mayDial(peer)) {
     if (outbound.fsm.is !== 'Idle' || Math.max(peer.dialAt, bfdAllowsAt(peer)) > tick.now) return;
@@ -346,23 +347,16 @@ function textOf({ code, call, text }: SystemError): string {
 }
 
 function configure(turn: Turn, config: PeerConfig): void {
-  const { peer } = turn;
+  const { peer, tick } = turn;
   const change = changeOf(peer.config, config);
   if (change === 'moved' || change === 'hard') {
     if (change === 'moved' && peer.session !== undefined) forsake(turn, peer.session);
     stopAll(turn, RECONFIGURED, 'the configuration has changed');
     if (change === 'moved') Object.assign(peer, { neighbor: undefined, adopted: undefined });
-    startAnew(turn);
+    startAnew(peer, tick.now);
   } else if (change === 'direction' && peer.outbound.ends === undefined) halt(turn, peer.outbound);
   peer.config = config;
   if (config.bfd !== true) onBfd(turn, { is: 'unknown' });
-}
-
-/** As with a peer that was never spoken to. */
-function startAnew({ peer, tick }: Turn): void {
-  Object.assign(peer.backoff, { connects: 0, sessions: 0 });
-  peer.offer = 'full';
-  peer.dialAt = tick.now;
 }
 
 const RECONFIGURED = notification(CODE.cease, CEASE.otherConfigurationChange);

@@ -46,6 +46,8 @@ export interface Discovery {
   isOpen: boolean;
   address: Ip | undefined;
   heardAt: number;
+  /** Whoever else was heard there last. */
+  other: Ip | undefined;
   /** As reported last. */
   said: Neighbor | undefined;
   /** Advertisements and solicitations sent since we can speak there, and when the next ones are due. */
@@ -91,7 +93,7 @@ export function followNeighbors(
 function createDiscovery(link: string): Discovery {
   return {
     ...{ link, local: undefined, mac: undefined, isOpen: false, address: undefined, heardAt: -OFF, said: undefined },
-    ...{ advertised: 0, advertisedAt: -OFF, advertiseAt: OFF, solicited: 0, solicitAt: OFF },
+    ...{ other: undefined, advertised: 0, advertisedAt: -OFF, advertiseAt: OFF, solicited: 0, solicitAt: OFF },
   };
 }
 
@@ -162,7 +164,11 @@ export function onRouterMessage(
 /** False: there is a neighbor on this link already. */
 function hear(discovery: Discovery, from: Ip, tick: Tick, effects: Effects): boolean {
   const { address, heardAt } = discovery;
-  if (address !== undefined && address !== from && tick.now - heardAt < SILENT_MS) return false;
+  if (address !== undefined && address !== from && tick.now - heardAt < SILENT_MS) {
+    if (discovery.other !== from) effects.push({ report: 'neighbor-other', link: discovery.link, address: from });
+    discovery.other = from;
+    return false;
+  }
   discovery.heardAt = tick.now;
   discovery.solicitAt = OFF;
   if (address === from) return true;

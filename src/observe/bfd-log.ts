@@ -24,6 +24,11 @@ export function lineOfBfdReport(report: LinksReport, reason: string): Line | und
       if (neighbor.is === 'unknown') return undefined;
       return { level: 'info', msg: 'a router is at the other end', fields: { ...fields, address: neighbor.address } };
     }
+    case 'neighbor-other': {
+      const fields = { event: 'neighbor', interface: report.link, address: report.address };
+      const error = 'one router on each interface can be a peer: the first one stays while it is heard';
+      return { level: 'warn', msg: 'another router is on the link', fields: { ...fields, error } };
+    }
     case 'socket': {
       const { socket, use, error } = report;
       const fields = { op: 'socket', socket, use };

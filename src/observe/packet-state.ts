@@ -17,5 +17,9 @@ export function packetsJson(links: LinksView | undefined, viewedAt: number | und
     problem: isStale ? `the packet thread does not answer: BFD and layer 2 are shown as they were ${ageMs} ms ago` : '',
     broken: links.broken.map(({ socket, error }) => ({ socket, error: errorText(error) })),
     failures: links.failures,
+    neighbors: links.neighbors.map(({ link, address = '', heardAtMs }) => ({
+      ...{ interface: link, address, heardAt: heardAtMs === undefined ? null : dates(heardAtMs) },
+    })),
+    neighborDrops: links.neighborDrops,
   };
 }

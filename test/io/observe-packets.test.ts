@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import type { LinksView } from '../../src/links.ts';
+import type { Ip } from '../../src/net/address.ts';
 import { lineOfBfdReport } from '../../src/observe/bfd-log.ts';
 import { STANDALONE_METRICS } from '../../src/observe/metrics.ts';
 import { PACKET_METRICS } from '../../src/observe/packet-metrics.ts';
@@ -27,6 +28,17 @@ describe('the state of the packet thread', () => {
     expect(fresh).toMatchObject({ asOf: '2026-01-01T00:00:08.900Z', ageMs: 100, problem: '' });
     const old = packetsJson(LINKS, 3_000, 9_000, dates);
     expect(old).toMatchObject({ ageMs: 6_000, problem: expect.stringMatching(/6000 ms/) });
+  });
+
+  it('shows whom it found on which interface', () => {
+    const neighbors = [{ link: 'eth0', address: 'fe80::1' as Ip, heardAtMs: 8_000 }, { link: 'eth1' }];
+    expect(packetsJson({ ...LINKS, neighbors, neighborDrops: { hopLimit: 2 } }, 8_900, 9_000, dates)).toMatchObject({
+      neighbors: [
+        { interface: 'eth0', address: 'fe80::1', heardAt: '2026-01-01T00:00:08.000Z' },
+        { interface: 'eth1', address: '', heardAt: null },
+      ],
+      neighborDrops: { hopLimit: 2 },
+    });
   });
 
   it('shows what the kernel refuses it', () => {

@@ -127,7 +127,7 @@ export class World {
       for (const [socket, { options }] of [...host.sockets]) {
         if (options.device === name) this.break(host, socket, 'ENODEV');
       }
-      if (host.frames.has(name)) this.break(host, name, 'ENETDOWN');
+      for (const each of [name, `icmp/${name}`]) if (host.frames.has(each)) this.break(host, each, 'ENETDOWN');
     }
     this.give(host, { on: 'links', links: host.ports });
   }
@@ -179,6 +179,17 @@ export class World {
         this.#opened(host, name, unopenable(host, { device: effect.link }), () => host.frames.add(name));
         break;
       }
+      case 'icmp-open': {
+        const name = `icmp/${effect.link}`;
+        this.#opened(host, name, unopenable(host, { device: effect.link }), () => host.frames.add(name));
+        break;
+      }
+      case 'icmp-close':
+        host.frames.delete(`icmp/${effect.link}`);
+        break;
+      case 'icmp-send':
+        this.#icmp(host, effect);
+        break;
       case 'echo-close':
         host.frames.delete(`echo/${effect.link}`);
         break;
@@ -270,6 +281,18 @@ export class World {
         if (!to.powered) return;
         this.#kernelAnswers(to, port, bytes);
         if (to.frames.has(socketFor(bytes, port.name))) this.give(to, { on: 'frame', link: port.name, bytes });
+      });
+    }
+  }
+
+  #icmp(host: Host, { link, source, bytes }: PacketEffect & { readonly do: 'icmp-send' }): void {
+    const from = host.ports.find(({ name }) => name === link);
+    if (from === undefined || !from.up || !from.carrier || !host.frames.has(`icmp/${link}`)) return;
+    for (const [to, port] of this.#onLan(from.lan, from)) {
+      if (to === host || !this.reaches(host, to)) continue;
+      this.agenda.add(this.#arrival(host, to), () => {
+        if (to.powered && to.frames.has(`icmp/${port.name}`))
+          this.give(to, { on: 'icmp', link: port.name, from: source, hopLimit: 255, bytes });
       });
     }
   }

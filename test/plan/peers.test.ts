@@ -89,14 +89,27 @@ describe('peers of a node', () => {
   const all = config([], [peer('any', '192.0.2.1'), peer('racks', '192.0.2.2', red), unnumbered]);
 
   it.each([
-    [{}, ['any']],
-    [{ rack: 'a' }, ['any', 'racks']],
-    [{ rack: 'b' }, ['any', 'racks']],
-    [{ rack: 'c' }, ['any']],
+    [{}, ['any', 'uplink']],
+    [{ rack: 'a' }, ['any', 'racks', 'uplink']],
+    [{ rack: 'b' }, ['any', 'racks', 'uplink']],
+    [{ rack: 'c' }, ['any', 'uplink']],
   ])('with labels %j', (labels, names) => {
     const { peers, notServed } = peersOf(all, node('n1', { labels }));
     expect(peers.map(({ name }) => name)).toEqual(names);
-    expect(notServed.map(({ peer: name, because }) => [name, because])).toEqual([['uplink', 'notYetSupported']]);
+    expect(notServed).toEqual([]);
+  });
+
+  it('that are named by an interface carry both families, are bound to it, and have no address yet', () => {
+    const [uplink] = peersOf(config([], [unnumbered]), node('n1'), { connected: [prefix('192.0.2.0/24')] }).peers;
+    expect(uplink).toMatchObject({ interface: 'eth9', device: 'eth9', families: ['ipv4', 'ipv6'] });
+    expect(uplink).not.toHaveProperty('address');
+    const inVrf = peersOf(config([], [{ ...unnumbered, vrf: 'red' }]), node('n1')).peers[0];
+    expect(inVrf?.device).toBe('eth9');
+  });
+
+  it('that are named by an interface are not dialled either while frr-k8s announces', () => {
+    const { notServed } = peersOf(config([], [unnumbered]), node('n1'), { frrK8s: 'kubectl delete' });
+    expect(notServed.map(({ because }) => because)).toEqual(['frrK8sStillAnnounces']);
   });
 
   it('fall back on a router ID from the name of the node', () => {
