@@ -41,6 +41,7 @@ export interface PlannedBfd {
   /** Name of the BGPPeer. */
   readonly peer: string;
   readonly profile: string;
+  /** Its address, or the interface that its peer is named by. */
   readonly router: string;
   readonly hops: BfdSession['hops'];
   readonly receiveIntervalMs: number;
@@ -157,7 +158,8 @@ export function planCluster(snapshot: Snapshot, node: string | undefined): PlanR
 }
 
 function plannedBfd(node: string, peer: string, session: BfdSession): PlannedBfd {
-  const { remote: router, hops, profile } = session;
+  const { remote, link = '', hops, profile } = session;
+  const router = remote ?? link;
   return {
     ...{ node, peer, profile: profile.name, router, hops },
     receiveIntervalMs: profile.receiveIntervalMs,
