@@ -9,7 +9,7 @@ import { isGone, type PeerEffect, type PeerEvent, type PeerReport, peerDueAt, st
 import { createPeer, type PeerState } from './bgp/peer-state.ts';
 import { remoteOf } from './bgp/unnumbered.ts';
 import { type PeerView, viewPeer } from './bgp/view.ts';
-import type { Ip, Prefix } from './net/address.ts';
+import type { Prefix } from './net/address.ts';
 import type { AcceptRule, ConnectionId, IoEffect, IoEvent, SocketAddress } from './net/io.ts';
 import { OFF, redraw, type Step, type Tick, unreachable } from './net/machine.ts';
 import type { Neighbor } from './net/neighbor.ts';
@@ -209,7 +209,8 @@ function listenFor(state: SpeakerState, out: SpeakerEffect[]): void {
   if (on.length === 0 && state.listening === undefined) return;
   const accept: readonly AcceptRule[] = peers.flatMap((config) => {
     const from = config.address ?? state.peers.get(config.name)?.adopted;
-    return from === undefined ? [] : [{ from, options: tcpOptions(config) }];
+    const on = config.interface === undefined ? {} : { link: config.interface };
+    return from === undefined ? [] : [{ from, ...on, options: tcpOptions(config) }];
   });
   const secrets = peers.map(({ md5 }) => md5?.fingerprint);
   const asked = JSON.stringify([on, accept, secrets]);
@@ -224,8 +225,8 @@ function accept(
   tick: Tick,
   out: SpeakerEffect[],
 ): void {
-  const { connection, remote, device } = event;
-  const peer = peerAt(state, remote.address, device);
+  const { connection, remote } = event;
+  const peer = callerOf(state, event);
   if (peer === undefined || state.left) {
     // before anything is allocated for it
     state.refused.add(connection);
@@ -238,9 +239,15 @@ function accept(
   run(state, peer, event, tick, out);
 }
 
-/** Several VRFs may have a router with one address. */
-function peerAt(state: SpeakerState, address: Ip, device: string | undefined): PeerState | undefined {
-  for (const peer of state.peers.values()) if (remoteOf(peer) === address && peer.config.device === device) return peer;
+/** Several VRFs may have a router with one address, and several links one with one link-local address. */
+function callerOf(
+  state: SpeakerState,
+  { remote: { address }, device, link }: Extract<IoEvent, { on: 'tcp-opened' | 'tcp-accepted' }>,
+): PeerState | undefined {
+  for (const peer of state.peers.values()) {
+    const { interface: own, device: vrf } = peer.config;
+    if (remoteOf(peer) === address && vrf === device && (own === undefined || own === link?.name)) return peer;
+  }
   return undefined;
 }
 

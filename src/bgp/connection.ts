@@ -90,11 +90,11 @@ function dial({ peer, out }: Turn, connection: Connection): void {
     do: 'tcp-connect',
     connection: connection.id,
     to: { address, port: config.port },
-    options: tcpOptions(config),
+    options: { ...tcpOptions(config), ...(config.interface !== undefined && { device: config.interface }) },
   });
 }
 
-/** What is set on every socket of this peer, dialled or accepted. */
+/** What is set on every socket of this peer, dialled or accepted; one that is dialled is bound to the interface, if that is its name. */
 export function tcpOptions(config: Turn['peer']['config']) {
   const { source, device, md5, ttlSecurity } = config;
   return {

@@ -22,12 +22,13 @@ const RETRY_MS = 3_000;
 const BACKLOG = 128;
 
 export interface ListenerPorts {
-  readonly accepted: (socket: Socket, remote: Ip, rule: AcceptRule) => void;
+  readonly accepted: (socket: Socket, remote: Ip, rule: AcceptRule, link: string | undefined) => void;
   readonly refused: (from: SocketAddress, at: SocketAddress) => void;
   readonly emit: (event: IoEvent) => void;
 }
 
-type Rules = Map<Ip, AcceptRule>;
+/** By address; a link-local one with its link. */
+type Rules = Map<string, AcceptRule>;
 
 /** One socket: an address and port, in one VRF or in none. */
 export class ListenSocket {
@@ -54,7 +55,8 @@ export class ListenSocket {
     this.#anyone = rules.find(({ from }) => from === 'any');
     this.#rules = new Map();
     for (const rule of rules)
-      if (rule.from !== 'any' && familyOf(rule.from) === this.#family) this.#rules.set(rule.from, rule);
+      if (rule.from !== 'any' && familyOf(rule.from) === this.#family)
+        this.#rules.set(keyOf(rule.from, rule.link), rule);
     if (this.#open === undefined) this.#listen();
     else this.#setKeys(this.#open.fd, before);
   }
@@ -97,10 +99,14 @@ export class ListenSocket {
   }
 
   #accepted(socket: Socket): void {
-    const remote = parseIp((socket.remoteAddress ?? '').replace(/%.*$/, ''));
-    const rule = remote === undefined ? undefined : (this.#rules.get(remote) ?? this.#anyone);
+    const [text = '', link] = (socket.remoteAddress ?? '').split('%');
+    const remote = parseIp(text);
+    const rule =
+      remote === undefined
+        ? undefined
+        : (this.#rules.get(keyOf(remote, link)) ?? this.#rules.get(remote) ?? this.#anyone);
     if (remote !== undefined && rule !== undefined && rule.options.device === this.device) {
-      this.#ports.accepted(socket, remote, rule);
+      this.#ports.accepted(socket, remote, rule, link);
       return;
     }
     if (remote !== undefined) this.#ports.refused({ address: remote, port: socket.remotePort ?? 0 }, this.at);
@@ -110,12 +116,14 @@ export class ListenSocket {
 
   /** A key for each rule that has one; the ones of rules that are gone are taken away. A peer whose key fails stays out. */
   #setKeys(fd: number, before: Rules): void {
-    for (const [remote, { options }] of before)
-      if (options.md5 !== undefined && this.#rules.get(remote)?.options.md5 === undefined)
-        this.#setKey(fd, remote, undefined);
-    for (const [remote, { options }] of this.#rules)
-      if (options.md5 !== undefined && before.get(remote)?.options.md5?.fingerprint !== options.md5.fingerprint)
-        this.#setKey(fd, remote, options.md5);
+    for (const [key, rule] of before)
+      if (rule.options.md5 !== undefined && this.#rules.get(key)?.options.md5 === undefined)
+        this.#setKey(fd, key, rule, undefined);
+    for (const [key, rule] of this.#rules) {
+      const { md5 } = rule.options;
+      if (md5 !== undefined && before.get(key)?.options.md5?.fingerprint !== md5.fingerprint)
+        this.#setKey(fd, key, rule, md5);
+    }
     // RFC 5082: packets below the limit are dropped before the handshake only where all who may connect agree on it;
     // each accepted socket gets its own limit in any case.
     const all = [...this.#rules.values(), ...(this.#anyone === undefined ? [] : [this.#anyone])];
@@ -124,12 +132,13 @@ export class ListenSocket {
     setOption(fd, this.#family, 'MINTTL', limits.size === 1 ? (only ?? 0) : 0, this.#name());
   }
 
-  #setKey(fd: number, remote: Ip, secret: Secret | undefined): void {
+  #setKey(fd: number, key: string, { from }: AcceptRule, secret: Secret | undefined): void {
+    if (from === 'any') return;
     try {
-      setMd5Key(fd, this.#family, remote, secret);
+      setMd5Key(fd, this.#family, from, secret);
     } catch (fault) {
       if (!(fault instanceof SystemCallError)) throw fault;
-      this.#rules.delete(remote);
+      this.#rules.delete(key);
       this.#ports.emit({ on: 'tcp-listening', at: this.at, error: fault.error });
     }
   }
@@ -151,6 +160,10 @@ export class ListenSocket {
   #name(): string {
     return this.device === undefined ? addressText(this.at) : `${addressText(this.at)} on ${this.device}`;
   }
+}
+
+function keyOf(address: Ip, link: string | undefined): string {
+  return link === undefined ? address : `${address}%${link}`;
 }
 
 /** Device names reach the kernel with their final zero. */

@@ -97,7 +97,7 @@ export class Tcp {
         listener = new ListenSocket(at, device, {
           emit: this.#ports.emit,
           refused: this.#ports.refused,
-          accepted: (socket, remote, rule) => this.#accept(socket, remote, rule, at),
+          accepted: (socket, remote, rule, link) => this.#accept(socket, remote, rule, at, link),
         });
         this.#listeners.set(key, listener);
       }
@@ -133,7 +133,8 @@ export class Tcp {
     });
   }
 
-  #accept(socket: Socket, remote: Ip, { options }: AcceptRule, at: SocketAddress): void {
+  /** `scope`: the link that a link-local address is of. */
+  #accept(socket: Socket, remote: Ip, { options }: AcceptRule, at: SocketAddress, scope: string | undefined): void {
     const fd = descriptorOf(socket);
     if (fd !== undefined && options.minTtl !== undefined) {
       try {
@@ -149,7 +150,7 @@ export class Tcp {
     const id = `${local.address}:${local.port}#${++this.#accepted}`;
     const from = { address: remote, port: socket.remotePort ?? 0 };
     this.#watch(id, socket, from, options.device, 'open');
-    const link = linkOf(local.address, undefined, options.device);
+    const link = linkOf(local.address, undefined, scope ?? options.device);
     this.#ports.emit({
       on: 'tcp-accepted',
       connection: id,

@@ -56,6 +56,8 @@ export type IoEffect =
 export interface AcceptRule {
   /** `any`: whoever no other rule names; for a collector. */
   readonly from: Ip | 'any';
+  /** The link that a link-local `from` is on. */
+  readonly link?: string;
   readonly options: TcpOptions;
 }
 

@@ -19,7 +19,7 @@ function besides({ peers, links }: Observed): readonly Beside[] {
 }
 
 function labelsOf({ peer }: Beside, { vrf: otherwise }: Observed): Readonly<Record<string, string>> {
-  const vrf = (peer.interface === undefined ? peer.device : undefined) ?? otherwise;
+  const vrf = peer.device ?? otherwise;
   return { peer: peer.interface ?? peer.address ?? '', ...(vrf !== undefined && { vrf }) };
 }
 

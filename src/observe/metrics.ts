@@ -62,7 +62,7 @@ const one = (value: number): readonly Sample[] => [{ labels: {}, value }];
 type Kind = Row<unknown>['type'];
 
 function labelsOf(peer: PeerView, { vrf: otherwise }: Observed): Sample['labels'] {
-  const vrf = (peer.interface === undefined ? peer.device : undefined) ?? otherwise;
+  const vrf = peer.device ?? otherwise;
   return { peer: peerLabel(peer), ...(vrf !== undefined && { vrf }) };
 }
 

@@ -78,8 +78,6 @@ function sessionOf(peer: Peer, fallbackRouterId: Ip): PeerConfig {
     localAsn,
   } = peer;
   const families: readonly Family[] = address === undefined || peer.dualStack ? ['ipv4', 'ipv6'] : [familyOf(address)];
-  // a link-local address is one of a link, and of a VRF by that
-  const device = link ?? vrf;
   return {
     name: peer.name,
     ...(address !== undefined && { address }),
@@ -100,7 +98,7 @@ function sessionOf(peer: Peer, fallbackRouterId: Ip): PeerConfig {
     ...(localAsn !== undefined && { shownAs: localAsn }),
     ...(routerId !== undefined && { routerId }),
     ...(source !== undefined && { source }),
-    ...(device !== undefined && { device }),
+    ...(vrf !== undefined && { device: vrf }),
     ...(password !== undefined && { md5: password }),
     ...(ttlSecurity !== undefined && { ttlSecurity }),
     ...(prefixLimit !== undefined && { prefixLimit }),

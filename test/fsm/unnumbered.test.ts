@@ -14,7 +14,7 @@ import { createSpeaker, dueAt, type SpeakerEffect, type SpeakerEvent, step, view
 import { CONFIG, messagesOf } from './stage.ts';
 
 const { address: _, ...REST } = CONFIG;
-const TOR: PeerConfig = { ...REST, interface: 'eth0', device: 'eth0', bfd: true };
+const TOR: PeerConfig = { ...REST, interface: 'eth0', bfd: true };
 const [US, ROUTER, OTHER] = ['fe80::1' as Ip, 'fe80::a' as Ip, 'fe80::b' as Ip];
 const LISTEN = [{ address: '::' as Ip, port: 179 }];
 
@@ -91,10 +91,10 @@ describe('a peer that is named by an interface', () => {
   it('is accepted from its neighbor alone, on the interface alone', () => {
     const scene = new Scene();
     expect(accepted(scene.plan([TOR], LISTEN))).toEqual([]);
-    expect(accepted(scene.finds(ROUTER))).toEqual([expect.objectContaining({ from: ROUTER })]);
-    const come = (connection: string, from: Ip, device: string) => {
+    expect(accepted(scene.finds(ROUTER))).toEqual([expect.objectContaining({ from: ROUTER, link: 'eth0' })]);
+    const come = (connection: string, from: Ip, name: string) => {
       const ends = { local: { address: US, port: 179 }, remote: { address: from, port: 5_000 } };
-      return scene.on({ on: 'tcp-accepted', connection, ...ends, device });
+      return scene.on({ on: 'tcp-accepted', connection, ...ends, link: { name, ipv4: [], ipv6: [] } });
     };
     const isRefused = (effects: readonly SpeakerEffect[]) =>
       effects.some((effect) => 'report' in effect && effect.report === 'connection-refused');
@@ -146,7 +146,7 @@ describe('a peer that is named by an interface', () => {
     scene.plan([TOR]);
     scene.finds(ROUTER);
     scene.establish('tor#1.1', ROUTER);
-    expect(dialled(scene.plan([{ ...TOR, interface: 'eth1', device: 'eth1' }]))).toEqual([]);
+    expect(dialled(scene.plan([{ ...TOR, interface: 'eth1' }]))).toEqual([]);
     expect(scene.view).toMatchObject({ state: 'Idle', address: undefined });
     expect(to(scene.finds(OTHER, 'eth1'))).toEqual([OTHER]);
   });

@@ -109,6 +109,19 @@ stories('an unnumbered peer with FRR', ['FRR', 'tcpdump'], () => {
     await untilRoutes();
   });
 
+  it('may dial itself, beside one that has an address', async () => {
+    await startFrr(lab, OPTIONS);
+    // nobody answers where we dial
+    const spec = { ...TOR, peerPort: 1790 };
+    const numbered = bgpPeer('numbered', { myASN: 64501, peerASN: 64512, peerAddress: ROUTER.ipv6 });
+    const objects = [...cluster(BOTH), bgpPeer('tor', spec), numbered];
+    const speaker = startSpeaker(lab, 'n1', objects, ['--bgp-listen', '[::]:179']);
+    const peer = await speaker.untilEstablished('tor', 30_000);
+    expect(peer.address).toBe(linkLocal(lab, 'r'));
+    await untilRoutes();
+    expect(JSON.parse(await speaker.get('/api/v1/state')).listening).toEqual([{ address: '[::]:179', error: '' }]);
+  });
+
   it('ends with the link, and comes back with it', async () => {
     const router = await startFrr(lab, OPTIONS);
     const speaker = startSpeaker(lab, 'n1', peers());

@@ -19,6 +19,10 @@ describe('the link of a connection', () => {
       linkLocal: 'fe80::1',
     });
     expect(linkOf(ip('fe80::1'), { lo, eth0 })?.name).toBe('eth0');
+    // VLANs of one interface have its MAC, and so its link-local address
+    const vlans = { 'eth0.1': eth0, 'eth0.2': eth0 };
+    expect(linkOf(ip('fe80::1'), vlans, 'eth0.2')?.name).toBe('eth0.2');
+    expect(linkOf(ip('fe80::1'), vlans, 'gone')?.name).toBe('eth0.1');
   });
 
   it('offers nothing of a family that the interface does not have', () => {

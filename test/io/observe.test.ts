@@ -72,6 +72,9 @@ describe('metrics', () => {
       '[2001:db8::1]:179',
       '192.0.2.1:1790',
     ]);
+    // by its interface, whoever is there
+    const found = { ...peer, interface: 'eth0', address: ip('fe80::1') };
+    expect(peerLabel(found)).toBe('eth0');
   });
 });
 
