@@ -6,6 +6,7 @@ import type { BfdSays } from '../../src/bgp/bfd-client.ts';
 import type { Layer2Wanted, LinksWanted } from '../../src/links/wanted.ts';
 import type { LinksReport, LinksView } from '../../src/links.ts';
 import type { Ip, Prefix } from '../../src/net/address.ts';
+import type { Neighbor } from '../../src/net/neighbor.ts';
 import { Secret } from '../../src/net/secret.ts';
 import type { BfdSession } from '../../src/plan/bfd.ts';
 import { PacketHalf } from '../../src/process/packet-half.ts';
@@ -43,6 +44,7 @@ const STATE = {
 class Stage {
   readonly wanted: LinksWanted[] = [];
   readonly said: (readonly [peer: string, says: BfdSays])[] = [];
+  readonly neighbors: (readonly [link: string, neighbor: Neighbor])[] = [];
   readonly reports: LinksReport[] = [];
   readonly failures: string[] = [];
   readonly calls: string[] = [];
@@ -58,6 +60,7 @@ class Stage {
   constructor(fault?: string) {
     this.half = new PacketHalf({
       path: (peer, says) => this.said.push([peer, says]),
+      neighbor: (link, neighbor) => this.neighbors.push([link, neighbor]),
       report: (report) => this.reports.push(report),
       failed: (error) => this.failures.push(error),
       subnets: () => this.subnets,
@@ -93,6 +96,25 @@ describe('the thread', () => {
     await half.look();
     await half.leave();
     expect([stage.begun, half.view, half.recent]).toEqual([0, undefined, []]);
+  });
+
+  it('finds the neighbors of links, tells who they are, and then BFD runs with them over the link', () => {
+    const stage = new Stage();
+    stage.half.wantNeighbors([]);
+    expect(stage.begun).toBe(0);
+    stage.half.wantNeighbors(['eth0']);
+    stage.half.wantSessions(new Map([['tor', { hops: 'single', link: 'eth0', profile: PROFILE }]]));
+    expect(stage.wanted.at(-1)).toMatchObject({ neighbors: ['eth0'], sessions: new Map() });
+    const neighbor = { is: 'known', address: 'fe80::a' as Ip } as const;
+    stage.report({ report: 'neighbor', link: 'eth0', neighbor });
+    stage.report({ report: 'neighbor', link: 'eth1', neighbor });
+    expect(stage.neighbors).toEqual([['eth0', neighbor]]);
+    const wanted = stage.wanted.at(-1)?.sessions.get('tor');
+    expect(wanted).toMatchObject({ hops: 'single', remote: 'fe80::a', link: 'eth0' });
+    stage.report({ report: 'neighbor', link: 'eth0', neighbor: { is: 'unknown', because: 'interfaceAbsent' } });
+    expect(stage.wanted.at(-1)?.sessions.size).toBe(0);
+    stage.half.wantNeighbors([]);
+    expect(stage.wanted.at(-1)).not.toHaveProperty('neighbors');
   });
 
   it('is begun once, and always told the whole', () => {
