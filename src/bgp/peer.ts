@@ -34,7 +34,7 @@ import {
 } from './peer-state.ts';
 import { receive } from './receive.ts';
 import { ribDueAt, type Wanted, want } from './rib.ts';
-import { adopt, onNeighbor, remoteOf } from './unnumbered.ts';
+import { adopt, remoteOf, tellMissing } from './unnumbered.ts';
 
 /** All that one session needs to know; whole and valid, made by the plan from a BGPPeer. */
 export interface PeerConfig {
@@ -167,7 +167,7 @@ function handle(turn: Turn, event: PeerEvent): void {
       if (peer.config.bfd === true && !peer.left) onBfd(turn, event.says);
       break;
     case 'neighbor':
-      onNeighbor(turn, event.neighbor);
+      peer.neighbor = event.neighbor;
       break;
     case 'tick':
       expire(turn);
@@ -238,6 +238,7 @@ function settle(turn: Turn): void {
     stopAll(turn, RECONFIGURED, 'the neighbor of the interface is another one, or gone');
     startAnew(peer, tick.now);
   }
+  tellMissing(turn);
   if (mayDial(peer)) {
     if (outbound.fsm.is !== 'Idle' || Math.max(peer.dialAt, bfdAllowsAt(peer)) > tick.now) return;
     const on = outbound.fsm.damped

@@ -2,7 +2,7 @@
 // it was made with until it ends, be it that another one is found meanwhile; then the other one is dialled. Called by peer.
 
 import type { Ip } from '../net/address.ts';
-import { type Neighbor, noNeighborText } from '../net/neighbor.ts';
+import { noNeighborText } from '../net/neighbor.ts';
 import type { PeerState, Turn } from './peer-state.ts';
 
 /** Where the peer is; undefined: not known yet. */
@@ -10,14 +10,13 @@ export function remoteOf({ config, adopted }: Pick<PeerState, 'config' | 'adopte
   return config.address ?? adopted;
 }
 
-/** Remembers it; what is not known is told once. */
-export function onNeighbor({ peer, tick, out }: Turn, neighbor: Neighbor): void {
-  const { interface: link, name } = peer.config;
-  if (link === undefined) return;
-  peer.neighbor = neighbor;
-  if (neighbor.is === 'known' || peer.session !== undefined) return;
+/** Once for each reason: why there is nobody to dial. */
+export function tellMissing({ peer, tick, out }: Turn): void {
+  const { config, neighbor, session, lastError, left } = peer;
+  const { interface: link, name } = config;
+  if (link === undefined || left || session !== undefined || neighbor?.is !== 'unknown') return;
   const { because } = neighbor;
-  if (peer.lastError?.code === because) return;
+  if (lastError?.code === because) return;
   const why = noNeighborText(link, because);
   peer.lastError = { code: because, text: why, at: tick.now };
   out.push({ report: 'peer-failed', peer: name, why });

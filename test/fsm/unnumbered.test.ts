@@ -137,8 +137,11 @@ describe('a peer that is named by an interface', () => {
     scene.misses('interfaceAbsent');
     expect(scene.view.state).toBe('Established');
     scene.now = 90_001;
-    expect(dialled(scene.on({ on: 'tick' }))).toEqual([]);
-    expect(scene.view).toMatchObject({ state: 'Idle', waitsFor: 'interfaceAbsent' });
+    const effects = scene.on({ on: 'tick' });
+    expect([dialled(effects), failures(effects)]).toEqual([[], ['this node has no interface eth0']]);
+    expect(scene.view).toMatchObject({
+      ...{ state: 'Idle', waitsFor: 'interfaceAbsent', lastError: { code: 'interfaceAbsent' } },
+    });
   });
 
   it('that moves to another interface ends its session and waits for the neighbor there', () => {

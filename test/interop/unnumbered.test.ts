@@ -135,6 +135,22 @@ stories('an unnumbered peer with FRR', ['FRR', 'tcpdump'], () => {
     await untilRoutes();
   });
 
+  it('waits for an interface that was taken away, and goes on with another one of its name', async () => {
+    await startFrr(lab, OPTIONS);
+    const speaker = startSpeaker(lab, 'n1', peers());
+    await speaker.untilEstablished('tor', 20_000);
+    lab.ip('n1', 'link del eth0');
+    const isAbsent = async () => (await speaker.peer('tor')).lastError?.code === 'interfaceAbsent';
+    try {
+      await until('the interface is missed', isAbsent, 20_000);
+    } finally {
+      lab.ip('sw', `link add n1 type veth peer name eth0 netns ${lab.namespace('n1')}`, 'link set n1 master br0 up');
+      lab.ip('n1', 'link set eth0 up', `addr add ${node(1).ipv4}/25 dev eth0`, `addr add ${node(1).ipv6}/64 dev eth0`);
+    }
+    await speaker.untilEstablished('tor', 30_000);
+    await untilRoutes();
+  });
+
   it('has BFD beside it, over the link-local addresses', async () => {
     const bfd = ['bfd', ` peer ${linkLocal(lab, 'n1')} interface eth0`, ' exit', 'exit'];
     const [peer] = OPTIONS.peers;
