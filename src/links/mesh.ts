@@ -74,7 +74,11 @@ export function followMesh(links: Links, lan: Lan, tick: Tick, effects: Effects)
     const path = { hops: 'single', remote, local, link: lan.link } as const;
     const parameters = parametersOf(links, segment, member);
     const before = lan.former.get(station);
-    const former = before?.incarnation === incarnation ? before.session : undefined;
+    const former = {
+      // above all that this process has sent: the other side may remember what we have forgotten
+      sentSequence: Math.floor(tick.now) >>> 0,
+      receivedSequence: before?.incarnation === incarnation ? before.session.receivedSequence : undefined,
+    };
     const session = startSession(`${lan.link}/${station}`, localDiscriminator, parameters, { ...tick, random }, former);
     const running: MeshSession = { localDiscriminator, path, station, incarnation, session, watchedAt: tick.now };
     lan.mesh.set(localDiscriminator, running);

@@ -28,6 +28,8 @@ const SOLICITATIONS = 3;
 const SOLICIT_APART_MS = 4_000;
 /** A neighbor that is silent for so long gives way to another one. */
 const SILENT_MS = 3 * MOST_APART_MS;
+/** Who forges advertisements must not fill the log. */
+const OTHER_APART_MS = 600_000;
 
 export interface Neighbors {
   readonly byLink: Map<string, Discovery>;
@@ -46,8 +48,8 @@ export interface Discovery {
   isOpen: boolean;
   address: Ip | undefined;
   heardAt: number;
-  /** Whoever else was heard there last. */
-  other: Ip | undefined;
+  /** When it was last told that somebody else is there. */
+  otherToldAt: number;
   /** As reported last. */
   said: Neighbor | undefined;
   /** Advertisements and solicitations sent since we can speak there, and when the next ones are due. */
@@ -93,7 +95,7 @@ export function followNeighbors(
 function createDiscovery(link: string): Discovery {
   return {
     ...{ link, local: undefined, mac: undefined, isOpen: false, address: undefined, heardAt: -OFF, said: undefined },
-    ...{ other: undefined, advertised: 0, advertisedAt: -OFF, advertiseAt: OFF, solicited: 0, solicitAt: OFF },
+    ...{ otherToldAt: -OFF, advertised: 0, advertisedAt: -OFF, advertiseAt: OFF, solicited: 0, solicitAt: OFF },
   };
 }
 
@@ -165,8 +167,9 @@ export function onRouterMessage(
 function hear(discovery: Discovery, from: Ip, tick: Tick, effects: Effects): boolean {
   const { address, heardAt } = discovery;
   if (address !== undefined && address !== from && tick.now - heardAt < SILENT_MS) {
-    if (discovery.other !== from) effects.push({ report: 'neighbor-other', link: discovery.link, address: from });
-    discovery.other = from;
+    if (tick.now - discovery.otherToldAt < OTHER_APART_MS) return false;
+    discovery.otherToldAt = tick.now;
+    effects.push({ report: 'neighbor-other', link: discovery.link, address: from });
     return false;
   }
   discovery.heardAt = tick.now;

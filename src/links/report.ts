@@ -36,7 +36,7 @@ export type LinksReport =
   | { readonly report: 'bfd-waiting'; readonly session: string; readonly for?: Waiting }
   /** Who is at the other end of a link that was asked for, or why that is not known. */
   | { readonly report: 'neighbor'; readonly link: string; readonly neighbor: Neighbor }
-  /** Another router advertises itself there, and the one that is known is still heard: said once for each. */
+  /** Another router advertises itself there, and the one that is known is still heard: said every ten minutes at most. */
   | { readonly report: 'neighbor-other'; readonly link: string; readonly address: Ip }
   /** Of the segment over this interface. */
   | (Exclude<OwnerReport, { readonly report: 'left' }> & { readonly segment: string })

@@ -73,7 +73,7 @@ export interface Lan {
   /** BFD with other speakers there, by discriminator and by station. */
   readonly mesh: Map<number, MeshSession>;
   readonly stations: Map<Station, MeshSession>;
-  /** Those that ended: another one with the same process goes on with its numbers. */
+  /** Those that ended: another one with the same process believes none of the numbers that they did. */
   readonly former: Map<Station, MeshSession>;
   meshDueAt: number;
   /** When the speakers there must be compared with the sessions. */

@@ -74,3 +74,13 @@ it.each(SEEDS)('seed %i: without a gap while the secret is exchanged, a node eve
   const longest = [...give('second', 'first'), worst(self, 30_000), ...give('second')];
   expect(Math.max(...longest)).toBeLessThan(700);
 });
+
+it.each(SEEDS)('seed %i: after the port was blocked for so long that one of them forgot the others', (seed) => {
+  const { self } = settled(seed);
+  const open = self.nodes.map((node) => [node, [...node.sockets]] as const);
+  for (const [node] of open) node.sockets.clear();
+  self.world.run(660_000);
+  for (const [node, sockets] of open) for (const [name, socket] of sockets) node.sockets.set(name, socket);
+  self.world.run(15_000);
+  expect(worst(self, 10_000)).toBeLessThan(400);
+});
