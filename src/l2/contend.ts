@@ -8,7 +8,7 @@ import type { Effects } from './event.ts';
 import type { Segment } from './segment.ts';
 import { isHeard, memberWith } from './segment.ts';
 
-/** From the last probe of a lower MAC to our next: longer than three probes and the wait after them take. */
+/** From the last probe of a lower MAC to our next: longer than three probes and the wait after them take for a few hundred addresses at once. */
 const DEFER_MS = 600;
 /** All deferrals of one address together: who probes for ever owns nothing, and must not keep it from us for ever. */
 const MOST_DEFERRED_MS = 3_000;

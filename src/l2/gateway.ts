@@ -6,7 +6,7 @@ import type { Mac } from '../net/address.ts';
 import { familyOf } from '../net/address.ts';
 import { OFF } from '../net/machine.ts';
 import type { Effects } from './event.ts';
-import type { Address, Gateway, Segment } from './segment.ts';
+import type { Address, Gateway, LinkFacts, Segment } from './segment.ts';
 import { isConnected, recall } from './segment.ts';
 
 const ASK_EVERY_MS = 500;
@@ -21,7 +21,17 @@ const MOST_PAUSE_MS = 600_000;
 /** After so many without an answer nothing can be learned from it: it is not asked about the others. */
 const FUTILE = 8;
 
-export function gatewayAt(ip: Gateway['ip'], now: number): Gateway {
+/** Those that are known already stay what they are; another first one has been asked too seldom to be judged by what it said. */
+export function followGateways(segment: Segment, gateways: LinkFacts['gateways'], now: number): void {
+  const before = segment.gateways;
+  segment.gateways = gateways.map((ip) => before.find((each) => each.ip === ip) ?? gatewayAt(ip, now));
+  const [first] = segment.gateways;
+  if (first === undefined || first === before[0]) return;
+  first.askAt = now;
+  if (first.answeredAt !== -OFF) first.answeredAt = now;
+}
+
+function gatewayAt(ip: Gateway['ip'], now: number): Gateway {
   return { ip, mac: undefined, askAt: now, answeredAt: -OFF, goodSince: OFF, ok: true, okSince: now, futile: 0 };
 }
 

@@ -9,7 +9,7 @@ import { claim, createAddress, release, resume } from './address.ts';
 import { settleConflict } from './conflict.ts';
 import { contend } from './contend.ts';
 import type { Effects, OwnerEffect, OwnerEvent } from './event.ts';
-import { confirm, gatewayAnswered, gatewayAt, gatewayHolds, watchGateways } from './gateway.ts';
+import { confirm, followGateways, gatewayAnswered, gatewayHolds, watchGateways } from './gateway.ts';
 import { give, handed, receive } from './handover.ts';
 import { hear, heardNow } from './hear.ts';
 import { answered, question } from './question.ts';
@@ -241,7 +241,7 @@ function onLink(segment: Segment, facts: LinkFacts, now: number, effects: Effect
   segment.changed = true;
   segment.sweepAt = now;
   markAll(segment);
-  segment.gateways = facts.gateways.map((ip) => segment.gateways.find((each) => each.ip === ip) ?? gatewayAt(ip, now));
+  followGateways(segment, facts.gateways, now);
   const connected = isConnected(facts);
   if (connected !== isConnected(before)) {
     // what was known of the LAN was known before the cable was pulled, or the socket broke

@@ -13,6 +13,8 @@ const ASK_EVERY_MS = 100;
 const UNANSWERED = 3;
 const GIVEN_MS = 40;
 const NO_ANSWER_MS = 300;
+/** Of one that was not heard and answered: its speakers' port is blocked, and a busy node must not make a second owner. */
+const NO_MORE_ANSWER_MS = 1_000;
 
 /** One of the addresses that the member claims and that we want served. */
 function claimedBy(segment: Segment, member: Member): Ip | undefined {
@@ -36,7 +38,8 @@ export function question(segment: Segment, member: Member, now: number, effects:
     }
   }
   const unanswered = member.asked.filter((at) => now >= at + GIVEN_MS).length;
-  const silent = unanswered >= UNANSWERED && now >= member.answeredAt + NO_ANSWER_MS && silence > HEARD_MS;
+  const patience = member.stillAnswers ? NO_MORE_ANSWER_MS : NO_ANSWER_MS;
+  const silent = unanswered >= UNANSWERED && now >= member.answeredAt + patience && silence > HEARD_MS;
   if (silent) {
     member.silent = true;
     markRowsOf(segment, member);
@@ -55,7 +58,7 @@ export function question(segment: Segment, member: Member, now: number, effects:
     askedAt + ASK_EVERY_MS,
     askedAt + GIVEN_MS,
     silentAt(member, HEARD_MS) + 1,
-    member.answeredAt + NO_ANSWER_MS,
+    member.answeredAt + patience,
   ];
   return Math.min(...due.filter((at) => at > now));
 }

@@ -4,7 +4,7 @@
 // Called by whoever owns the sockets. Answers are never paced.
 
 import type { Ip, Mac } from '../net/address.ts';
-import { familyOf, isLinkLocal } from '../net/address.ts';
+import { familyOf } from '../net/address.ts';
 import { OFF, type Step, type Tick, unreachable } from '../net/machine.ts';
 import type { Asker, Item, Queue } from './announce.ts';
 import {
@@ -126,7 +126,7 @@ export type ResponderEffect =
     };
 
 const PASS_EVERY_MS = 100;
-/** From the last probe on: longer than a probe waits for the next one. */
+/** From the last probe on: longer than a probe waits for the next one, with fewer than 400 addresses at once. */
 const PROBING_MS = 1_000;
 
 export function createResponder(link: string, facts: InterfaceFacts, settings: ResponderSettings): Responder {
@@ -277,9 +277,9 @@ function ask(responder: Responder, { ip, mac, as }: ResponderEvent & { on: 'ask'
     if (facts.arp) send(arp.question(facts.mac, ip, mac, as));
     return;
   }
-  // some answer only the one, some only the other form. RFC 4862 §5.4.3: a router or node that is starting would give its own
-  // address up if it were asked in the first
-  if (as === undefined && !isLinkLocal(ip)) send(ndp.question(facts.mac, ip, ndp.UNSPECIFIED, mac));
+  // some answer only the one, some only the other form. RFC 4862 §5.4.3: whoever is about to take the address gives it up when
+  // it is asked in the first, so that form is for addresses that are to be ours alone
+  if (as === undefined && responder.served.has(ip)) send(ndp.question(facts.mac, ip, ndp.UNSPECIFIED, mac));
   const from = as ?? facts.linkLocal;
   if (from !== undefined) send(ndp.question(facts.mac, ip, from, mac));
 }

@@ -19,9 +19,11 @@ const CHECK_MS = 300;
 /** Of a round, unless one suspect alone needs more: who forges frames must not make us flood the LAN. */
 const MOST_ASKED = 32;
 const AGAIN_MS = 10_000;
-const UNANSWERED = 3;
 /** An unheard node that answers is asked again so soon, for its answer holds the address. */
 const NODE_AGAIN_MS = 1_000;
+/** So often without an answer, so far apart, frees the address: a busy node or a bad wire must not make a second owner. */
+const UNANSWERED = 5;
+const RETRY_MS = 200;
 /** RFC 5227 §1.1 DEFEND_INTERVAL. */
 const DEFEND_INTERVAL_MS = 10_000;
 const VERDICT_MS = 60_000;
@@ -66,7 +68,7 @@ export function isFree(segment: Segment, address: Address, now: number, effects:
 
 /**
  * A stranger is looked for anew. A node that is not heard is asked by unicast, for a switch that answers for it would hold the
- * address for ever: three rounds without an answer free it.
+ * address for ever: some rounds without an answer free it.
  */
 function askAgain(address: Address, probe: Probe & { is: 'taken' }, now: number, effects: Effects): void {
   const { mac, by, unanswered } = probe;
@@ -74,7 +76,7 @@ function askAgain(address: Address, probe: Probe & { is: 'taken' }, now: number,
   else if (unanswered >= UNANSWERED) address.probe = { is: 'free' };
   else {
     effects.push({ do: 'ask', ip: address.ip, mac });
-    address.probe = { ...probe, unanswered: unanswered + 1, againAt: now + PROBE_EVERY_MS };
+    address.probe = { ...probe, unanswered: unanswered + 1, againAt: now + RETRY_MS };
   }
 }
 
@@ -98,6 +100,10 @@ export function onSeen(
   now: number,
   effects: Effects,
 ): void {
+  const { probe } = address;
+  // whoever had it as a node of ours and answers goes on to have it: to look into it again may fail for a lost answer
+  if (probe?.is === 'taken' && probe.by === 'node' && probe.mac === mac && kind === 'answer')
+    address.probe = { ...probe, unanswered: 0, againAt: now + NODE_AGAIN_MS };
   const member = memberWith(segment, mac);
   if (member !== undefined) {
     // the kernel of a node may answer as well (IPVS); one that is not heard may own the address without our knowing
@@ -201,10 +207,11 @@ function conclude(
   now: number,
   effects: Effects,
 ): void {
-  segment.dirty.add(address.ip);
-  if (is === 'node') takenByNode(segment, address, mac, kind, now, effects);
-  if (is !== 'stranger') return;
   const { ip } = address;
+  segment.dirty.add(ip);
+  if (is === 'node') takenByNode(segment, address, mac, kind, now, effects);
+  // a gateway that is a proxy has its own address all the same
+  if (is !== 'stranger' && !(is === 'proxy' && segment.facts.gateways.includes(ip))) return;
   const gateway = isGateway(segment, mac);
   if (address.claim !== undefined) {
     if (!mayDefend(address, now)) return;
@@ -248,10 +255,8 @@ function takenByNode(
     effects.push({ do: 'announce', ip });
     return;
   }
-  const isFirst = probe?.is === 'asking';
-  if (!isFirst && !(probe?.is === 'taken' && probe.mac === mac && kind === 'answer')) return;
-  const againAt = isFirst ? now + PROBE_EVERY_MS : now + NODE_AGAIN_MS;
-  address.probe = { is: 'taken', mac, by: 'node', unanswered: 0, againAt };
+  if (probe?.is !== 'asking') return;
+  address.probe = { is: 'taken', mac, by: 'node', unanswered: 0, againAt: now + PROBE_EVERY_MS };
   segment.dirty.add(ip);
   if (address.toldOf !== mac) effects.push({ report: 'l2-unheard-owner', ip, mac, claimed: false });
   address.toldOf = mac;

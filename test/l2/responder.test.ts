@@ -195,6 +195,9 @@ describe('questions for the owner machine', () => {
 
   it('IPv6: of a router or node never as Duplicate Address Detection, which would take its address from it (RFC 4862 5.4.3)', () => {
     const bench = new Bench();
+    const global = '2001:db8::fe' as Ip;
+    bench.give({ on: 'ask', ip: global });
+    expect(bench.sent.splice(0)).toMatchObject([{ ndp: { from: LINK_LOCAL, target: global, sourceLink: MAC } }]);
     const router = 'fe80::fe' as Ip;
     bench.give({ on: 'ask', ip: router });
     bench.give({ on: 'ask', ip: router, mac: HOST_MAC });

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import type { OwnerEvent } from '../../src/l2/event.ts';
 import type { Ip, Mac } from '../../src/net/address.ts';
 import { othersOf, ownerOf, runFor, settle, type Telling } from './l2-stories.ts';
-import type { LanWorld, Sabotage } from './l2-world.ts';
+import { GATEWAY, type LanWorld, type Sabotage } from './l2-world.ts';
 
 const SEEDS = 40;
 const FAMILIES: readonly [family: string, ip: Ip][] = [
@@ -229,4 +229,66 @@ describe('a gateway that is a proxy, where pools are full', () => {
     }
     expect(taken(NOBODYS, NOBODYS, 'warn').owners).toBe(1);
   });
+});
+
+describe('while the port of the speakers is blocked, the owner alone answers', () => {
+  const HOURS = 4;
+  const owners = ({ world }: Telling, ip: Ip) => world.answerers(ip, 0).length;
+
+  /** Two owners were seen in that time, which is looked at every half minute. */
+  function isDoubled(telling: Telling, ip: Ip, hours: number): boolean {
+    for (let look = 0; look < hours * 120; look++) {
+      runFor(telling, 30_000);
+      if (owners(telling, ip) !== 1) return true;
+    }
+    return false;
+  }
+
+  const known = (seed: number): readonly [Telling, Ip] => {
+    const telling = settle(seed, 3, 1, undefined);
+    firewalled(telling);
+    telling.world.fault();
+    return [telling, telling.world.vips[0] as Ip];
+  };
+  const neverHeard = (seed: number): readonly [Telling, Ip] => {
+    const ip = '198.51.100.99' as Ip;
+    const telling = settle(seed, 3, 0, firewalled);
+    assign(telling, [ip]);
+    runFor(telling, 5_000);
+    return [telling, ip];
+  };
+
+  it.each([
+    ['whom the others knew', known],
+    ['whom they never heard', neverHeard],
+  ] as const)(
+    '%s, through hours in which one frame of fifty is lost, and when it stands still for half a second',
+    (_, begin) => {
+      for (const seed of [1, 2, 3]) {
+        const [telling, ip] = begin(seed);
+        telling.world.loss = 0.02;
+        expect(isDoubled(telling, ip, HOURS)).toBe(false);
+      }
+      for (let seed = 1; seed <= 20; seed++) {
+        const [telling, ip] = begin(seed);
+        runFor(telling, 5_000 + telling.chance.next() * 1_000);
+        telling.world.pause(ownerOf(telling, ip), 500);
+        runFor(telling, 30_000);
+        expect(owners(telling, ip)).toBe(1);
+      }
+    },
+  );
+});
+
+it('a pool that contains the address of the gateway does not take it from the gateway, proxy or not', () => {
+  for (const proxy of [false, true]) {
+    const telling = settle(4, 3, 1, ({ world }) => {
+      world.gateway = 'up';
+      world.proxy = proxy;
+    });
+    assign(telling, [GATEWAY]);
+    runFor(telling, 20_000);
+    expect(telling.world.answerers(GATEWAY, 0)).toEqual([]);
+    expect(reportsOf(telling, 'l2-stranger')).toContainEqual(expect.objectContaining({ ip: GATEWAY, claimed: false }));
+  }
 });

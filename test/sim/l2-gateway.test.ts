@@ -207,4 +207,17 @@ describe('a gateway of each family', () => {
       [GATEWAY6, false],
     ]);
   });
+
+  it('that becomes the first, for the route of the other has gone, is judged only by what it says from then on', () => {
+    for (let seed = 1; seed <= 10; seed++) {
+      const telling = withBoth();
+      runFor(telling, 30_000 + seed * 500);
+      const { world } = telling;
+      const owner = ownerOf(telling);
+      world.give(owner, { on: 'link', facts: { ...world.facts(owner), gateways: [GATEWAY6] } });
+      runFor(telling, 20_000);
+      expect(world.reports.filter(({ report }) => report.report === 'l2-gateway')).toEqual([]);
+      expect(ownerOf(telling)).toBe(owner);
+    }
+  });
 });
