@@ -15,7 +15,7 @@ const MESSAGE_OCTETS = 24;
 const ICMPV6 = 58;
 const SOLICITATION = 135;
 const ADVERTISEMENT = 136;
-const SOURCE_LINK = 1;
+export const SOURCE_LINK = 1;
 const TARGET_LINK = 2;
 
 export const UNSPECIFIED = '::' as Ip;
@@ -152,17 +152,30 @@ function readAdvertisement(
 }
 
 /** Link-layer addresses by type of option; undefined: an option of length 0 or beyond the end (RFC 4861 §4.6). */
-function readLinks(options: Uint8Array): ReadonlyMap<number, Mac> | undefined {
+function readLinks(bytes: Uint8Array): ReadonlyMap<number, Mac> | undefined {
+  const options = readOptions(bytes);
+  if (options === undefined) return undefined;
   const links = new Map<number, Mac>();
-  for (let at = 0; at < options.length; ) {
-    const [type = 0, units = 0] = options.subarray(at, at + 2);
-    const end = at + units * 8;
-    if (units === 0 || end > options.length) return undefined;
+  for (const { type, value } of options) {
     const isLink = type === SOURCE_LINK || type === TARGET_LINK;
-    if (isLink && units === 1 && !links.has(type)) links.set(type, macFromBytes(options.subarray(at + 2, at + 8)));
-    at = end;
+    if (isLink && value.length === 6 && !links.has(type)) links.set(type, macFromBytes(value));
   }
   return links;
+}
+
+/** Of any message of Neighbor Discovery, in their order; undefined: one has length 0 or goes beyond the end (RFC 4861 §4.6). */
+export function readOptions(
+  bytes: Uint8Array,
+): readonly { readonly type: number; readonly value: Uint8Array }[] | undefined {
+  const options: { type: number; value: Uint8Array }[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const [type = 0, units = 0] = bytes.subarray(at, at + 2);
+    const end = at + units * 8;
+    if (units === 0 || end > bytes.length) return undefined;
+    options.push({ type, value: bytes.subarray(at + 2, end) });
+    at = end;
+  }
+  return options;
 }
 
 export function encode(message: NdpMessage): Uint8Array {

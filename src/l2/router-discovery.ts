@@ -4,15 +4,12 @@
 
 import type { Ip, Mac } from '../net/address.ts';
 import { isLinkLocal, macToBytes } from '../net/address.ts';
+import { readOptions, SOURCE_LINK, UNSPECIFIED } from './ndp.ts';
 
 const SOLICITATION = 133;
 const ADVERTISEMENT = 134;
 const SOLICITATION_OCTETS = 8;
 const ADVERTISEMENT_OCTETS = 16;
-const SOURCE_LINK = 1;
-const UNSPECIFIED = '::';
-
-export const ALL_ROUTERS = 'ff02::2' as Ip;
 
 export type RouterMessage = 'solicitation' | 'advertisement';
 export type RouterDrop = 'hopLimit' | 'length' | 'messageType' | 'code' | 'source' | 'option' | 'unspecifiedSource';
@@ -37,24 +34,13 @@ export function decode({
   const octets = type === SOLICITATION ? SOLICITATION_OCTETS : ADVERTISEMENT_OCTETS;
   if (bytes.length < octets) return { drop: 'length' };
   if (code !== 0) return { drop: 'code' };
-  const options = optionsIn(bytes.subarray(octets));
+  const options = readOptions(bytes.subarray(octets));
   if (options === undefined) return { drop: 'option' };
   if (type === ADVERTISEMENT) return isLinkLocal(from) ? { is: 'advertisement' } : { drop: 'source' };
   // RFC 4861 §6.1.1: who has no address yet names no link-layer address
-  if (from === UNSPECIFIED && options.includes(SOURCE_LINK)) return { drop: 'unspecifiedSource' };
+  if (from === UNSPECIFIED && options.some((option) => option.type === SOURCE_LINK))
+    return { drop: 'unspecifiedSource' };
   return { is: 'solicitation' };
-}
-
-/** Their types; undefined: one has length 0 or goes beyond the end (RFC 4861 §4.6). */
-function optionsIn(bytes: Uint8Array): readonly number[] | undefined {
-  const types: number[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const [type = 0, units = 0] = bytes.subarray(at, at + 2);
-    if (units === 0 || at + units * 8 > bytes.length) return undefined;
-    types.push(type);
-    at += units * 8;
-  }
-  return types;
 }
 
 /** All fields 0, unspecified, and so is the lifetime: no host takes us for a default router (RFC 4861 §4.2). */

@@ -5,15 +5,16 @@
 
 import { ALL_NODES } from '../l2/ndp.ts';
 import type { RouterDrop } from '../l2/router-discovery.ts';
-import { ALL_ROUTERS, advertisement, decode, solicitation } from '../l2/router-discovery.ts';
+import { advertisement, decode, solicitation } from '../l2/router-discovery.ts';
 import type { Ip, Mac } from '../net/address.ts';
-import { isLinkLocal } from '../net/address.ts';
 import type { Tick } from '../net/machine.ts';
 import { OFF } from '../net/machine.ts';
 import type { Neighbor } from '../net/neighbor.ts';
+import { ALL_ROUTERS } from '../net/neighbor.ts';
 import type { LinkState, PacketEvent } from '../net/packet-io.ts';
 import { icmpSocket } from '../net/packet-io.ts';
 import type { Effects } from './report.ts';
+import { linkLocalOf } from './serving.ts';
 import type { Sockets } from './socket.ts';
 import { closeSocket, isOpen, openSocket } from './socket.ts';
 
@@ -114,9 +115,7 @@ function followLink(
   const isUp = state?.up === true && state.carrier;
   // another router may be at the other end of the cable when it is plugged in again
   if (!isUp) discovery.heardAt = -OFF;
-  const local = isUp
-    ? state.addresses.find(({ ip, tentative }) => isLinkLocal(ip) && ip.includes(':') && !tentative)?.ip
-    : undefined;
+  const local = isUp ? linkLocalOf(state) : undefined;
   const speaks = local !== undefined && isOpen(sockets, icmpSocket(link));
   if (!speaks) Object.assign(discovery, { advertiseAt: OFF, solicitAt: OFF });
   else if (local !== discovery.local || !discovery.isOpen) {

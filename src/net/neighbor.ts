@@ -3,6 +3,9 @@
 
 import type { Ip } from './address.ts';
 
+/** Where Router Solicitations go (RFC 4861 §4.1). */
+export const ALL_ROUTERS = 'ff02::2' as Ip;
+
 /** Why the neighbor of a link is not known; docs/speaker.md has the same list. */
 export type NoNeighbor = 'interfaceAbsent' | 'interfaceDown' | 'noLinkLocalAddress' | 'noNeighborYet';
 

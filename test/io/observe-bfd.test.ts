@@ -7,6 +7,7 @@ import { viewSession } from '../../src/bfd/view.ts';
 import { createPeer } from '../../src/bgp/peer-state.ts';
 import { viewPeer } from '../../src/bgp/view.ts';
 import type { LinksReport, LinksView } from '../../src/links.ts';
+import { createLinks, viewLinks } from '../../src/links.ts';
 import type { Ip } from '../../src/net/address.ts';
 import { lineOfBfdReport } from '../../src/observe/bfd-log.ts';
 import { BFD_METRICS } from '../../src/observe/bfd-metrics.ts';
@@ -37,6 +38,7 @@ function upSession() {
 }
 
 const LINKS: LinksView = {
+  ...viewLinks(createLinks(1), 0),
   sessions: [
     {
       ...{ name: 'tor', remote: '192.0.2.1' as Ip, local: '192.0.2.10' as Ip, link: 'eth0', hops: 'single' },
@@ -44,16 +46,7 @@ const LINKS: LinksView = {
     },
     { name: 'spine', remote: '192.0.2.2' as Ip, hops: 'single', failures: 0, waiting: 'link' },
   ],
-  ...{
-    bfdDrops: { 'no-session': 4 },
-    lans: [],
-    answers: {},
-    speakerDrops: {},
-    neighbors: [],
-    neighborDrops: {},
-    failures: [],
-    broken: [],
-  },
+  bfdDrops: { 'no-session': 4 },
 };
 const peer = (name: string, address: string, more: object = {}) =>
   viewPeer(createPeer({ ...CONFIG, name, address: address as Ip, bfd: true, ...more }, 1, 0), false);

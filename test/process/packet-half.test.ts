@@ -4,7 +4,8 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { BfdSays } from '../../src/bgp/bfd-client.ts';
 import type { Layer2Wanted, LinksWanted } from '../../src/links/wanted.ts';
-import type { LinksReport, LinksView } from '../../src/links.ts';
+import type { LinksReport } from '../../src/links.ts';
+import { createLinks, viewLinks } from '../../src/links.ts';
 import type { Ip, Prefix } from '../../src/net/address.ts';
 import type { Neighbor } from '../../src/net/neighbor.ts';
 import { Secret } from '../../src/net/secret.ts';
@@ -22,19 +23,7 @@ const LAYER2: Layer2Wanted = {
   ...{ node: 'n1', addresses: [], excluded: [] },
   announcements: { framesPerSecond: 500, refreshMs: 60_000 },
 };
-const VIEW: LinksView = {
-  ...{
-    sessions: [],
-    bfdDrops: {},
-    lans: [],
-    answers: {},
-    speakerDrops: {},
-    neighbors: [],
-    neighborDrops: {},
-    failures: [],
-    broken: [],
-  },
-};
+const VIEW = viewLinks(createLinks(1), 0);
 
 const STATE = {
   ...{ report: 'bfd-state', session: 'tor', from: 'Up', to: 'Down', because: 'detection-expired' },

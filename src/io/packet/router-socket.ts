@@ -3,11 +3,11 @@
 // the kernel takes Router Advertisements for itself or not. Failures are thrown as SystemCallError.
 
 import { type Ip, ipToBytes } from '../../net/address.ts';
+import { ALL_ROUTERS } from '../../net/neighbor.ts';
 import { deviceName } from '../listen-socket.ts';
 import { closeSocket, openSocket, setOption } from '../syscall.ts';
 import type { Datagrams, Received } from './datagram.ts';
 
-const ALL_ROUTERS = 'ff02::2' as Ip;
 /** One bit a type, set: not passed (linux/icmpv6.h). Types 133 and 134 are. */
 const FILTER_OCTETS = 32;
 const PASSED = [133, 134];
